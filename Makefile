@@ -1,0 +1,50 @@
+# The two commands: `make demo` and `make test`. Both do all their own set-up and redo nothing that is done.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+WORKERS ?= auto
+
+.PHONY: demo test check serve bench constraints clean help
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: $(VENV)/installed  ## ingest real text, ask three questions, show the log
+	@$(BIN)/rag --data .demo/data demo
+
+test: $(VENV)/tested  ## every test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: $(VENV)/tested  ## style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+serve: $(VENV)/installed  ## the API on 127.0.0.1:8000 over the demo's data
+	$(BIN)/rag --data .demo/data serve
+
+bench: $(VENV)/tested  ## the project's own benchmarks; results under benchmarks/results
+	$(BIN)/python benchmarks/embedding.py
+	$(BIN)/python benchmarks/ingesting.py
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (about 1.4 GB, most of it torch): a few minutes, once."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) torch
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	@$(PIP) --editable ".[test]"
+	@touch $@
+
+constraints: $(VENV)/tested  ## pin what is installed now
+	@{ echo "# Every dependency, direct and transitive, at the version the project was last tested with."; \
+	   echo "# Remake with: make constraints"; \
+	   $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
+
+clean:
+	rm -rf .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Sources become chunks: pure text work, no model, no database, no web server."""

@@ -1,0 +1,132 @@
+"""Lines of a printed page become paragraphs and headings again, by where they stand and how large they are set."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ingest.types import Block
+
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u00ad\ufffe\x02]$")
+_BULLET = re.compile(r"(?:[-*•‣◦▪–●○■]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S")
+_SENTENCE_END = re.compile(r"[.!?:;。！？][\"'”’»)\]]*$")
+_HEADING_SCALE = 1.15  # of the body's type size
+_HEADING_LENGTH = 150  # characters
+_FULL = 0.88  # a line that ends before this share of its column's width was ended, not wrapped
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a page in points, the origin at the lower left."""
+
+    text: str
+    page: int
+    size: float  # of the type; 0 for text that is not set from left to right
+    left: float  # of its first character
+    right: float  # of its last one
+    top: float  # where its first character stands
+    bottom: float  # where its last one stands: lower, when a word was divided and the library joined two lines
+
+
+def blocks(pages: Sequence[Sequence[Line]]) -> list[Block]:
+    """The blocks of a document's pages. Running heads, which most pages repeat, are left out; a paragraph over two
+    pages stays in two blocks, each with its page."""
+    running = _running(pages)
+    kept = [[line for line in page if _shape(line.text) not in running] for page in pages]
+    body = _body_size([line for page in kept for line in page])
+    levels = _levels([line for page in kept for line in page], body)
+    return [block for page in kept for block in _page(page, levels)]
+
+
+def _shape(text: str) -> str:
+    """A line without what differs between the running heads of two pages."""
+    return re.sub(r"\d+", "#", text)
+
+
+def _running(pages: Sequence[Sequence[Line]]) -> set[str]:
+    """The first and last lines that at least half of the pages share, of four pages or more."""
+    seen = Counter(shape for page in pages for shape in {_shape(line.text) for line in (*page[:2], *page[-2:])})
+    return {shape for shape, count in seen.items() if count >= 4 and count * 2 >= len(pages)}
+
+
+def _body_size(lines: Sequence[Line]) -> float:
+    """The type size that most characters have."""
+    sizes: Counter[float] = Counter()
+    for line in lines:
+        sizes[round(line.size, 1)] += len(line.text)
+    return max(sizes, key=lambda size: (sizes[size], -size), default=0.0)
+
+
+def _levels(lines: Sequence[Line], body: float) -> dict[float, int]:
+    """The heading level of each type size that is larger than the body's, 1 for the largest."""
+    larger = {
+        round(line.size, 1) for line in lines if body and line.size >= body * _HEADING_SCALE and _names(line.text)
+    }
+    return {size: min(level, 6) for level, size in enumerate(sorted(larger, reverse=True), 1)}
+
+
+def _names(text: str) -> bool:
+    """Whether a line could be (part of) a heading."""
+    return sum(map(str.isalpha, text)) >= 3 and not text.endswith((".", ",", ";"))
+
+
+def _page(lines: Sequence[Line], levels: dict[float, int]) -> list[Block]:
+    groups: list[list[Line]] = []
+    for line in lines:
+        if groups and not _begins(groups[-1], line, levels):
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return [_block(group, levels, lines) for group in groups]
+
+
+def _begins(group: Sequence[Line], line: Line, levels: dict[float, int]) -> bool:
+    """Whether a line begins a new block behind a group of lines."""
+    last = group[-1]
+    if _same_line(last, line):
+        return False
+    if abs(line.size - last.size) > 0.1 * max(line.size, last.size):
+        return True
+    gap = last.bottom - line.top
+    if gap < 0:  # another column
+        return bool(_SENTENCE_END.search(last.text)) or round(line.size, 1) in levels
+    if gap > 1.9 * line.size:
+        return True
+    if _BULLET.match(line.text):
+        return True
+    width = max(other.right for other in group) - min(other.left for other in group)
+    ended = _SENTENCE_END.search(last.text) and last.right < min(other.left for other in group) + width * _FULL
+    return bool(ended) or (line.left > last.left + line.size and bool(_SENTENCE_END.search(last.text)))
+
+
+def _same_line(last: Line, line: Line) -> bool:
+    """Whether a line only goes on with the one before: a raised number or a change of type came between."""
+    size = max(last.size, line.size)
+    return abs(last.bottom - line.top) < 0.6 * size and line.left > last.left and line.left < last.right + 2 * size
+
+
+def _block(group: Sequence[Line], levels: dict[float, int], page: Sequence[Line]) -> Block:
+    text = joined(group, max((line.right for line in page), default=0.0))
+    level = levels.get(round(group[0].size, 1), 0)
+    if level and len(text) <= _HEADING_LENGTH:
+        return Block("heading", text.replace("\n", " "), level=level, page=group[0].page)
+    return Block("list" if _BULLET.match(text) else "paragraph", text, page=group[0].page)
+
+
+def joined(group: Sequence[Line], right: float) -> str:
+    """The lines of a block as running text. Words divided at a line's end are joined; a line that ends well before its
+    column does (an address, a row of a table) keeps its line break."""
+    edge = max(line.right for line in group)
+    text = group[0].text
+    for before, line in pairwise(group):
+        width = max(edge - before.left, 0.35 * (right - before.left))
+        if _same_line(before, line):
+            text += line.text if line.text[:1] in ",.;:)" else f" {line.text}"
+        elif _HYPHEN.search(text) and line.text[:1].islower():
+            text = text[:-1] + line.text
+        elif before.right - before.left < width * _FULL * 0.85 and not line.text[:1].islower():
+            text += "\n" + line.text
+        else:
+            text += " " + line.text
+    return text

@@ -1,0 +1,82 @@
+"""Who asks and what they may see: a principal and a filter become the permitted set, read from SQL."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.store.collections import position as read_position
+from rag.store.database import Connection
+from rag.store.filters import Filter
+from rag.store.permitted import Predicate, chunks_of, permitted_ids, touched_contents
+from rag.types import Bitmap, Principal
+
+KEPT = 256  # bitmaps kept, the least recently used one goes first
+MAX_TOUCHED = 500  # past this many changed contents the set is read anew
+
+
+@dataclass(frozen=True, slots=True)
+class PermittedChunks:
+    """The permitted set of one question: the condition for indexes that live in SQL, the bitmap for the others."""
+
+    predicate: Predicate
+    position: int
+    _bitmap: Bitmap
+
+    def bitmap(self) -> Bitmap:
+        return self._bitmap
+
+
+class Access:
+    """Keeps each asker's bitmap and brings it up to the position of the transaction that asks. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Predicate, tuple[int, Bitmap]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def permitted(
+        self,
+        connection: Connection,
+        principal: Principal,
+        collection_id: int,
+        where: Filter | None = None,
+        at: int | None = None,
+    ) -> PermittedChunks:
+        """What `principal` may see of a collection, as this transaction sees it (or as of an earlier position `at`)."""
+        predicate = Predicate(collection_id, principal.labels, where)
+        now = read_position(connection, collection_id)
+        if at is not None and at != now:
+            return PermittedChunks(predicate, at, Bitmap.of(permitted_ids(connection, predicate, at)))
+        with self._lock:
+            kept = self._kept.get(predicate)
+        bitmap = self._upto(connection, predicate, kept, now)
+        with self._lock:
+            newest = self._kept.get(predicate)
+            if newest is None or newest[0] <= now:  # a slower reader of an older moment must not win
+                self._kept[predicate] = (now, bitmap)
+                self._kept.move_to_end(predicate)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return PermittedChunks(predicate, now, bitmap)
+
+    def _upto(self, connection: Connection, predicate: Predicate, kept: tuple[int, Bitmap] | None, now: int) -> Bitmap:
+        if kept is not None and kept[0] == now:
+            return kept[1]
+        if kept is not None and kept[0] < now:
+            touched = touched_contents(connection, predicate.collection_id, kept[0], now)
+            if len(touched) <= MAX_TOUCHED:
+                stale = chunks_of(connection, touched)
+                fresh = permitted_ids(connection, predicate, now, among=touched)
+                return changed(kept[1], cleared=stale, added=fresh)
+        return Bitmap.of(permitted_ids(connection, predicate, now))
+
+
+def changed(bitmap: Bitmap, *, cleared: np.ndarray, added: np.ndarray) -> Bitmap:
+    """A new bitmap without `cleared` and with `added`; the old one is not touched, searches may still hold it."""
+    highest = max(int(cleared.max(initial=-1)), int(added.max(initial=-1)))
+    bits = np.zeros(max(bitmap.bits.size, highest // 8 + 1), dtype=np.uint8)
+    bits[: bitmap.bits.size] = bitmap.bits
+    np.bitwise_and.at(bits, cleared >> 3, ~(np.uint8(1) << (cleared & 7).astype(np.uint8)))
+    np.bitwise_or.at(bits, added >> 3, np.uint8(1) << (added & 7).astype(np.uint8))
+    return Bitmap(bits)

@@ -1,0 +1,100 @@
+"""`create`: an installation becomes an ASGI application; routes, guards and background work are put together here."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from anyio import move_on_after, to_thread
+from fastapi import FastAPI
+
+from rag.api import problems
+from rag.api.guard import Authentication, BodyLimit, Hosts, Outermost
+from rag.api.house import ANSWERS, QUICK, House
+from rag.api.metrics import Metrics
+from rag.api.models import Problem, TextRequest, UploadRequest
+from rag.api.publisher import Publisher
+from rag.api.routes import ask, collections, documents, health, interactions, metrics, pages, search
+from rag.app import App
+from rag.config import Settings
+
+MEBIBYTE = 2**20
+LAST_WORDS_S = 5.0  # a generator that was told to stop has this long when the server ends
+UPLOADS = "/api/documents"  # the one route that takes large bodies
+
+DESCRIPTION = """Documents come in, questions are answered from them, and every answer can be checked.
+
+Requests are JSON and strict: an unknown field is refused. Errors are problem documents (RFC 9457,
+`application/problem+json`) whose `type` names the error. With a live token in the installation every route but
+`/api/health` needs one (`Authorization: Bearer …`); without any, the server answers its own machine only. Lists come in
+pages: pass `next` as `cursor` to get the page behind; it is null on the last."""
+
+
+def create(app: App | Settings) -> FastAPI:
+    """The application of an open installation, or of one that is opened now and closed when the application ends.
+
+    Raises StoreNotReady when the settings name an installation that is missing or of another version.
+    """
+    owned = isinstance(app, Settings)
+    opened = App.open(app) if isinstance(app, Settings) else app
+    house = House(opened, Metrics())
+    api = Api(
+        title="rag",
+        version=version("rag"),
+        description=DESCRIPTION,
+        docs_url=None,  # Swagger's page loads its scripts from elsewhere; rag.api.routes.pages serves our own
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=partial(_lifespan, house, close=opened.close if owned else lambda: None),
+        separate_input_output_schemas=False,
+    )
+    api.state.house = house
+    problems.register(api)
+    for resource in (search, ask, documents, interactions, collections, health, metrics, pages):
+        api.include_router(resource.router)
+    settings = opened.settings
+    names = frozenset(name.lower().rstrip(".") for name in settings.allowed_hosts)
+    # The last one added is the first that a request meets.
+    api.add_middleware(BodyLimit, limit=partial(body_limit, settings))
+    api.add_middleware(Authentication, installation=opened)
+    api.add_middleware(Hosts, allowed=names)
+    api.add_middleware(Outermost, measure=house.metrics.request)
+    return api
+
+
+class Api(FastAPI):
+    """FastAPI whose document also holds what it neither reads nor writes itself: problems, and what is uploaded."""
+
+    def openapi(self) -> dict[str, Any]:  # as FastAPI types it
+        document = super().openapi()
+        for model in (Problem, TextRequest, UploadRequest):
+            document["components"]["schemas"][model.__name__] = model.model_json_schema()
+        return document
+
+
+def body_limit(settings: Settings, path: str) -> int:
+    """The longest body that a path takes, in bytes."""
+    if path == UPLOADS:
+        return settings.max_upload_mb * MEBIBYTE
+    return max(MEBIBYTE, 12 * settings.max_question_chars)  # a character is at most 12 bytes of JSON
+
+
+@asynccontextmanager
+async def _lifespan(house: House, _: FastAPI, *, close: Callable[[], None]) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = QUICK
+    publisher = Publisher(house.app)
+    publisher.start()
+    try:
+        yield
+    finally:
+        await to_thread.run_sync(publisher.stop)
+        await _answers_logged(house)
+        close()
+
+
+async def _answers_logged(house: House) -> None:
+    """Wait until every answer that the end of the server cut short has left its thread, and so is in the log."""
+    with move_on_after(LAST_WORDS_S):
+        for turn in range(ANSWERS):
+            await house.answers.acquire_on_behalf_of(("end", turn))

@@ -1,0 +1,350 @@
+"""What requests must look like, and what responses do look like: the schemas of the OpenAPI document.
+
+Requests are checked against these. Responses are made by rag.shapes; a test holds them to these schemas and finds no
+field that is not written down here. Whoever reads responses must expect further fields: they may be added later.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
+
+from rag.types import Mode, Verdict
+
+MAX_ID = 2**63 - 1
+MAX_K = 1000  # rag.search's own, not imported: a client reads this file and needs no search
+ULID = r"^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
+
+CollectionName = Annotated[str, Field(min_length=1, max_length=100, description="collection; else the settings' own")]
+DocumentId = Annotated[int, Field(ge=1, le=MAX_ID)]
+Filter = Annotated[
+    dict[str, JsonValue],
+    Field(
+        description="conditions on metadata and on uri, external_id, title, media_type, owner, with $eq $ne $gt $gte "
+        "$lt $lte $in $nin $exists $and $or $not",
+        examples=[{"year": {"$gte": 2020}}],
+    ),
+]
+
+
+class Given(BaseModel):
+    """Part of a request: strict types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Shape(BaseModel):
+    """Part of a response; a reader passes over fields that it does not know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+# ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SearchRequest(Given):
+    query: Annotated[str, Field(min_length=1, description="words or a question", examples=["path parameters"])]
+    k: Annotated[int, Field(ge=1, le=MAX_K, description="passages wanted")] = 10
+    mode: Annotated[Mode | None, Field(description="else the settings' own")] = None
+    collection: CollectionName | None = None
+    filter: Filter | None = None
+
+
+class AskRequest(Given):
+    question: Annotated[str, Field(min_length=1, examples=["How are path parameters declared?"])]
+    k: Annotated[int | None, Field(ge=1, le=100, description="passages; else the settings' own")] = None
+    mode: Annotated[Mode | None, Field(description="else the settings' own")] = None
+    collection: CollectionName | None = None
+    filter: Filter | None = None
+    generator: Annotated[
+        str | None, Field(max_length=500, description="auto, extractive, or the one the settings name")
+    ] = None
+    conversation_id: Annotated[
+        str | None,
+        Field(min_length=1, max_length=100, description="your own name for what belongs together in the log"),
+    ] = None
+    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="of sampled answers")] = None
+    temperature: Annotated[FiniteFloat | None, Field(ge=0, le=2, description="0 is greedy")] = None
+
+
+class TextRequest(Given):
+    text: Annotated[str, Field(min_length=1, description="the document's text")]
+    media_type: Annotated[
+        Literal["text/plain", "text/markdown", "text/html"], Field(description="what the text is written in")
+    ] = "text/plain"
+    title: Annotated[str, Field(max_length=1000)] = ""
+    uri: Annotated[
+        str | None,
+        Field(min_length=1, max_length=2000, description="names the document: sending it again updates it"),
+    ] = None
+    external_id: Annotated[str | None, Field(min_length=1, max_length=1000, description="your own id of it")] = None
+    metadata: Annotated[dict[str, JsonValue], Field(description="yours, for filters")] = Field(default_factory=dict)
+    collection: CollectionName | None = None
+
+
+File = Annotated[str, Field(json_schema_extra={"format": "binary"})]
+
+
+class UploadRequest(BaseModel):
+    """A multipart form."""
+
+    file: Annotated[list[File], Field(min_length=1, description="one or several files")]
+    metadata: Annotated[str | None, Field(description="a JSON object, for all of the files")] = None
+    collection: CollectionName | None = None
+
+
+class FeedbackRequest(Given):
+    rating: Annotated[Literal[-1, 0, 1] | None, Field(description="-1 bad, 0 neither, 1 good")] = None
+    label: Annotated[str | None, Field(max_length=200)] = None
+    comment: Annotated[str | None, Field(max_length=20000)] = None
+
+
+# ── responses ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Part(Shape):
+    rank: int
+    score: float | None
+
+
+class Place(Shape):
+    document_id: int
+    uri: str
+    external_id: str | None
+    title: str
+    metadata: dict[str, JsonValue]
+
+
+class Hit(Shape):
+    rank: int
+    chunk_id: int
+    document_id: int
+    external_id: str | None
+    uri: str
+    title: str
+    text: str
+    start: Annotated[int, Field(description="text == document text[start:end], in code points")]
+    end: int
+    score: float | None
+    parts: Annotated[dict[str, Part], Field(description="rank and score in every stage")]
+    headings: list[str]
+    page: int | None
+    places: Annotated[list[Place], Field(description="every document that holds this text")]
+
+
+class SearchResult(Shape):
+    query: str
+    mode: Mode
+    k: int
+    hits: Annotated[list[Hit], Field(description="best first")]
+    position: Annotated[int, Field(description="number of the last change of the collection that was seen")]
+    generation: Annotated[int, Field(description="of the index; 0 without one")]
+    timings_ms: dict[str, float]
+
+
+class Citation(Shape):
+    start: Annotated[int, Field(description="of the sentence, in the answer")]
+    end: int
+    passage: Annotated[int | None, Field(description="its number in `passages`, from 1")]
+    uri: str | None
+    places: list[Place]
+    quote: str
+    quote_start: Annotated[int | None, Field(description="quote == document text[quote_start:quote_end]")]
+    quote_end: int | None
+    support: Annotated[float | None, Field(description="0 to 1")]
+    verdict: Verdict
+    marked: Annotated[bool, Field(description="whether the answer itself points to this passage with [n]")]
+
+
+class Usage(Shape):
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class AskResult(Shape):
+    interaction_id: str
+    question: str
+    answer: str | None
+    abstained: Annotated[bool | None, Field(description="the passages do not answer, and the answer says so")]
+    generator: Annotated[str, Field(description="who answered")]
+    citations: list[Citation]
+    passages: list[Hit]
+    scores: Annotated[dict[str, float | None], Field(description="null: the metric does not apply")]
+    model: str
+    revision: str
+    usage: Usage
+    finish_reason: str | None
+    timings_ms: dict[str, float]
+    collection: str
+    conversation_id: str | None
+    created_at: datetime
+
+
+class InteractionLine(Shape):
+    interaction_id: str
+    created_at: datetime
+    collection: str
+    user: str
+    conversation_id: str | None
+    origin: str
+    question: str
+    answer: str | None
+    abstained: bool | None
+    finish_reason: str | None
+    error: str | None
+    generator: str
+    model: str
+    revision: str
+    scores: dict[str, float | None]
+    usage: Usage
+    timings_ms: dict[str, float]
+
+
+class Message(Shape):
+    role: str
+    content: str
+
+
+class Prompt(Shape):
+    messages: list[Message]
+    template: str
+    tokens: int
+
+
+class Candidate(Shape):
+    chunk_id: int
+    score: float | None
+    parts: dict[str, Part]
+
+
+class Judgement(Shape):
+    name: str
+    value: float | None
+    label: str | None
+    explanation: str | None
+    annotator_kind: Literal["HUMAN", "LLM", "CODE"]
+    identifier: str
+
+
+class Feedback(Shape):
+    feedback_id: int
+    user: str
+    rating: int | None
+    label: str | None
+    comment: str | None
+    created_at: datetime
+
+
+class InteractionWhole(InteractionLine):
+    search_query: str
+    template: str
+    settings: dict[str, JsonValue]
+    position: int
+    generation: int
+    prompt: Prompt | None
+    citations: list[Citation]
+    passages: list[Hit]
+    candidates: list[Candidate]
+    judgements: list[Judgement]
+    feedback: list[Feedback]
+
+
+class Interactions(Shape):
+    interactions: list[InteractionLine]
+    next: Annotated[str | None, Field(description="cursor of the next page; null on the last")]
+
+
+class FeedbackResult(Shape):
+    feedback_id: int
+
+
+class DocumentLine(Shape):
+    document_id: int
+    collection: str
+    uri: str
+    external_id: str | None
+    title: str
+    media_type: str
+    metadata: dict[str, JsonValue]
+    owner: str
+    labels: list[str]
+    characters: int
+    created_at: datetime
+
+
+class Chunk(Shape):
+    chunk_id: int
+    ordinal: int
+    start: int
+    end: int
+    headings: list[str]
+    page: int | None
+
+
+class DocumentWhole(DocumentLine):
+    text: str
+    chunks: list[Chunk]
+
+
+class Documents(Shape):
+    documents: list[DocumentLine]
+    next: Annotated[str | None, Field(description="cursor of the next page; null on the last")]
+
+
+class Failure(Shape):
+    uri: str
+    reason: str
+
+
+class IngestResult(Shape):
+    added: Annotated[int, Field(description="documents with a text that is new")]
+    updated: Annotated[int, Field(description="documents whose text or metadata changed")]
+    unchanged: int
+    duplicate: Annotated[int, Field(description="documents with a text that was there already")]
+    skipped: int
+    failed: Annotated[int, Field(description="files, or documents in them, that could not be read")]
+    documents: Annotated[int, Field(description="alive in the collection afterwards")]
+    chunks: int
+    embedded: Annotated[int, Field(description="texts that went through the embedding model")]
+    seconds: float
+    failures: list[Failure]
+    document_ids: Annotated[list[int], Field(description="of what was written; empty where nothing had changed")]
+
+
+class Collection(Shape):
+    name: str
+    documents: int
+    chunks: int
+    embedder: str
+    dim: int
+    settings: dict[str, JsonValue]
+    position: int
+    created_at: datetime
+
+
+class Collections(Shape):
+    collections: list[Collection]
+
+
+class Health(Shape):
+    status: Literal["ok"]
+
+
+class Check(Shape):
+    name: str
+    ok: bool
+    detail: str
+
+
+class Readiness(Shape):
+    ready: bool
+    checks: list[Check]

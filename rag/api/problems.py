@@ -1,0 +1,91 @@
+"""One error shape (RFC 9457) for everything that can go wrong between a request and its answer."""
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from rag.errors import NotAuthenticated, RagError
+from rag.shapes import Json, problem, problem_json
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20  # validation errors told of one request
+NAMES = {  # of problems that are not errors of ours
+    400: "MalformedRequest",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    413: "TooMuch",
+    415: "UnsupportedMediaType",
+    421: "MisdirectedRequest",
+    422: "InvalidRequest",
+    403: "NotPermitted",
+}
+
+
+def to_bytes(value: Mapping[str, object]) -> bytes:
+    """The value as JSON in UTF-8. A lone surrogate, which UTF-8 cannot say, becomes a question mark."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", errors="replace")
+
+
+def response(body: Json, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document as a response; its status is the response's."""
+    return Response(to_bytes(body), int(str(body["status"])), headers, MEDIA_TYPE)
+
+
+def of(error: RagError) -> Response:
+    """The response to an error of ours."""
+    headers = {"www-authenticate": 'Bearer realm="rag"'} if isinstance(error, NotAuthenticated) else {}
+    return response(problem_json(error), headers)
+
+
+def plain(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The response to what went wrong before anything of ours was reached."""
+    return response(problem(NAMES.get(status, "Problem"), status, detail), headers)
+
+
+def unexpected(error: BaseException) -> Json:
+    """The problem document of a fault of ours: nothing of its inside, but an id under which the log has it all."""
+    reference = secrets.token_hex(8)
+    log.error("unexpected error %s", reference, exc_info=error)
+    return problem("Unexpected", 500, f"an unexpected error; the server's log has it under {reference}") | {
+        "instance": f"urn:rag:error:{reference}"
+    }
+
+
+def register(api: FastAPI) -> None:
+    """Give every error that a route or FastAPI itself raises the one shape."""
+
+    @api.exception_handler(RagError)
+    async def ours(_: Request, error: RagError) -> Response:
+        return of(error)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return response(validation_json(error))
+
+    @api.exception_handler(HTTPException)
+    async def theirs(request: Request, error: HTTPException) -> Response:
+        detail = str(error.detail)
+        if error.status_code == 404:  # only the router raises these two, and says nothing more
+            detail = f"there is no {request.url.path}; /docs lists what there is"
+        elif error.status_code == 405:
+            detail = f"{request.url.path} does not take {request.method}; /docs lists what there is"
+        return plain(error.status_code, detail, error.headers)
+
+
+def validation_json(error: RequestValidationError) -> Json:
+    """What does not fit, and where; the values themselves are not repeated (they may not even be JSON)."""
+    errors = [
+        {"location": [str(step) for step in item["loc"]], "detail": str(item["msg"])}
+        for item in error.errors()[:MAX_ERRORS]
+    ]
+    said = "; ".join(f"{'.'.join(item['location'])}: {item['detail']}" for item in errors[:3])
+    return problem("InvalidRequest", 422, said) | {"errors": errors}

@@ -1,0 +1,68 @@
+"""POST /api/ask: an answer with checked citations, whole or streamed."""
+
+from collections.abc import Generator
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from rag.api.answers import documented
+from rag.api.house import House
+from rag.api.models import AskRequest, AskResult
+from rag.api.requests import Asker, StrictRoute, TheHouse
+from rag.api.streams import EventStream, Whole, wants_events
+from rag.ask import Answering, Question, Step, stream
+from rag.errors import NotPermitted
+from rag.store.filters import Filter
+from rag.types import CancelToken, Principal
+
+router = APIRouter(tags=["ask"], route_class=StrictRoute)
+
+OPEN_GENERATORS = frozenset({"auto", "extractive"})
+EVENTS = {
+    "description": "the answer: one JSON object, or with `Accept: text/event-stream` the events `started` "
+    "(interaction_id, passages), `text` (text: some more of the answer), `done` (the object) or `error` (a problem)",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
+@router.post("/api/ask", response_model=AskResult, responses={200: EVENTS, **documented(404, 413, 422, 502)})
+async def ask(asked: AskRequest, request: Request, house: TheHouse, principal: Asker) -> Response:
+    """Answer a question from the documents that the asker may see; the interaction is logged whatever happens."""
+    house.check_question(asked.question)
+    check_generator(asked.generator, house)
+    question = to_question(asked, house)
+    answering = await to_thread.run_sync(open_answering, house, asked, principal, limiter=house.answers)
+
+    def steps(cancel: CancelToken) -> Generator[Step, None, None]:
+        return stream(answering, question, principal, cancel)
+
+    def told(outcome: str) -> None:
+        house.metrics.asked(answering.generator.name, outcome)
+
+    kind = EventStream if wants_events(request.headers.get("accept", "")) else Whole
+    return kind(steps, house.answers, told)
+
+
+def check_generator(name: str | None, house: House) -> None:
+    """Raise NotPermitted for a generator that whoever runs the server has not chosen: a name can hold a path or URL."""
+    if name is not None and name not in OPEN_GENERATORS | {house.app.settings.generator}:
+        raise NotPermitted(f"a request may name the generators auto and extractive, or the settings' own, not {name!r}")
+
+
+def open_answering(house: House, asked: AskRequest, principal: Principal) -> Answering:
+    return house.app.answering(asked.collection, principal.tenant_id, asked.generator)
+
+
+def to_question(asked: AskRequest, house: House) -> Question:
+    """The request with the settings' own values where it names none."""
+    settings = house.app.settings
+    return Question(
+        text=asked.question,
+        k=asked.k or settings.passages,
+        mode=asked.mode or settings.mode,  # settings check the mode
+        where=None if asked.filter is None else Filter.parse(asked.filter),
+        fusion=house.app.fusion(),
+        generation=house.app.generation(asked.seed, asked.temperature),
+        conversation_id=asked.conversation_id,
+    )

@@ -1,0 +1,234 @@
+"""Documents: POST files or texts, GET the list or one with its text and chunks, DELETE one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import ValidationError
+from python_multipart.exceptions import MultipartParseError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from ingest import sources
+from ingest.errors import Unreadable
+from ingest.types import Metadata
+from rag.api.answers import Json, documented
+from rag.api.house import House
+from rag.api.models import (
+    MAX_ID,
+    CollectionName,
+    DocumentId,
+    Documents,
+    DocumentWhole,
+    IngestResult,
+    TextRequest,
+)
+from rag.api.problems import response
+from rag.api.requests import Asker, StrictRoute, TheHouse, strict_json
+from rag.corpus import Arrival, Origin, Report
+from rag.errors import NotFound, NotPermitted, WrongUsage
+from rag.shapes import document_json, document_whole_json, problem, report_json
+from rag.store import collections as collection_store
+from rag.store import documents as document_store
+from rag.store import writing
+from rag.store.collections import Collection
+from rag.store.filters import Filter
+from rag.store.permitted import Predicate
+from rag.types import Principal
+
+router = APIRouter(tags=["documents"], route_class=StrictRoute)
+
+MAX_FILES = 1000  # in one upload
+TWICE = "{}: this name occurs twice in the upload; the first one is kept, give the other another name"
+BODY: dict[str, Any] = {  # as FastAPI types it
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/TextRequest"}},
+            "multipart/form-data": {"schema": {"$ref": "#/components/schemas/UploadRequest"}},
+        },
+    }
+}
+Id = Annotated[DocumentId, Path(description="a document's id")]
+
+
+@router.post(
+    "/api/documents",
+    response_model=IngestResult,
+    status_code=200,
+    responses=documented(413, 415, 422)
+    | {201: {"model": IngestResult, "description": "something was added or updated"}},
+    openapi_extra=BODY,
+)
+async def add(request: Request, house: TheHouse, principal: Asker) -> Response:
+    """Take in files (multipart) or one text (JSON). What the report counts can be found when this answers.
+
+    Files that cannot be read are in `failures`, the others go in; when none could be read the answer is a problem (422)
+    with the whole `report`.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        arrivals, metadata, collection = read_text(strict_json(await request.body()), principal)
+    elif kind == "multipart/form-data":
+        arrivals, metadata, collection = await read_form(request, principal)
+    else:
+        raise HTTPException(415, "send application/json or multipart/form-data")
+    report = await to_thread.run_sync(take_in, house, principal, collection, arrivals, metadata, limiter=house.writers)
+    body = report_json(report) | {"document_ids": list(report.document_ids)}
+    if report.failed and report.failed >= len(arrivals) and not report.document_ids and not report.unchanged:
+        reasons = "; ".join(failure.reason for failure in report.failures[:3])
+        return response(problem("Unreadable", 422, f"nothing could be read: {reasons}") | {"report": body})
+    return Json(body, status_code=201 if report.added + report.updated + report.duplicate else 200)
+
+
+def read_text(value: object, principal: Principal) -> tuple[list[Arrival], Metadata, str | None]:
+    """The arrival that a JSON body describes. Raises RequestValidationError."""
+    try:
+        given = TextRequest.model_validate(value)
+    except ValidationError as error:
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
+    source = sources.from_text(given.text, uri=given.uri or own_uri(given, principal), media_type=given.media_type)
+    arrival = Arrival(source.uri, source, title=given.title, external_id=given.external_id)
+    return [arrival], given.metadata, given.collection
+
+
+def own_uri(given: TextRequest, principal: Principal) -> str:
+    """The address of a text that was sent without one: its id, else what it says, among the texts of its sender. So
+    sending it again changes nothing."""
+    name = given.external_id or blake2b(f"{given.title}\n{given.text}".encode(), digest_size=12).hexdigest()
+    return f"text:{quote(principal.user, safe='')}/{quote(name, safe='')}"
+
+
+async def read_form(request: Request, principal: Principal) -> tuple[list[Arrival], Metadata, str | None]:
+    """The arrivals that a multipart body holds. Raises WrongUsage for a field that does not fit."""
+    try:
+        form = await request.form(max_files=MAX_FILES, max_fields=10)
+    except (MultipartParseError, UnicodeError) as error:
+        raise HTTPException(400, f"the multipart body is malformed: {error}") from error
+    try:
+        arrivals: dict[str, Arrival] = {}
+        texts: dict[str, str] = {}
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile) and name in ("file", "files"):
+                found = arrival(value.filename or "", await value.read(), value.content_type, principal)
+                if found.uri in arrivals:
+                    found = Arrival(f"{found.uri} (again)", Unreadable(TWICE.format(found.uri)))
+                arrivals[found.uri] = found
+            elif isinstance(value, str) and name in ("metadata", "collection") and name not in texts:
+                texts[name] = value
+            else:
+                raise WrongUsage(f"the form has a field {name[:50]!r}; it takes file (repeated), metadata, collection")
+    finally:
+        await form.close()
+    if not arrivals:
+        raise WrongUsage("the form holds no file")
+    return list(arrivals.values()), _metadata(texts.get("metadata")), texts.get("collection")
+
+
+def arrival(name: str, content: bytes, media_type: str | None, principal: Principal) -> Arrival:
+    """An uploaded file, under the name of its sender: nobody replaces another's file by one of the same name."""
+    source = sources.from_upload(name, content, media_type)
+    place, _, rest = source.uri.partition(":")
+    uri = f"{place}:{quote(principal.user, safe='')}/{rest}"
+    return Arrival(uri, replace(source, uri=uri))
+
+
+def _metadata(text: str | None) -> Metadata:
+    value = {} if text is None else strict_json(text.encode("utf-8", errors="surrogatepass"))
+    if not isinstance(value, dict) or "" in value:
+        raise WrongUsage('metadata is a JSON object with named fields, such as {"year": 2024}')
+    return value
+
+
+def take_in(
+    house: House, principal: Principal, collection: str | None, arrivals: Sequence[Arrival], metadata: Metadata
+) -> Report:
+    """Write what arrived; runs in a thread, one writer a collection."""
+    if "" in metadata:
+        raise WrongUsage("the fields of metadata have names")
+    name = collection or house.app.settings.collection
+    with house.writing(principal.tenant_id, name):
+        check_overwriting(house, principal, name, [arrival.uri for arrival in arrivals])
+        corpus = house.app.corpus(name, tenant=house.tenant(principal))
+        return corpus.add_sources(arrivals, Origin(principal.user, metadata), total=len(arrivals))
+
+
+def check_overwriting(house: House, principal: Principal, collection: str, uris: Sequence[str]) -> None:
+    """Raise NotPermitted where a token that is bound to labels would replace another's document: it may not even know
+    that it is there."""
+    if principal.labels is None:
+        return
+    with house.app.database.read() as connection:
+        found = collection_store.find(connection, principal.tenant_id, collection)
+        owners = set() if found is None else document_store.owners_of(connection, found.id, uris)
+    if owners - {principal.user}:
+        raise NotPermitted("a document of this name was added by somebody else; choose another name or uri")
+
+
+@router.get("/api/documents", response_model=Documents, responses=documented(404, 422))
+def listing(
+    house: TheHouse,
+    principal: Asker,
+    collection: Annotated[CollectionName | None, Query()] = None,
+    filter: Annotated[  # the name of the parameter
+        str | None, Query(max_length=10000, description='as in a search, such as {"year": 2024}')
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[int | None, Query(ge=1, le=MAX_ID, description="`next` of the page before")] = None,
+) -> Json:
+    """The documents of a collection that the asker may see, in the order of their arrival, without their texts."""
+    where = None if filter is None else Filter.parse(filter)
+    with house.app.database.read() as connection:
+        found = house.collection(principal, collection)
+        at = collection_store.position(connection, found.id)
+        predicate = Predicate(found.id, principal.labels, where)
+        rows = document_store.listing(connection, predicate, at, after=cursor or 0, limit=limit + 1)
+    page = rows[:limit]
+    return Json(
+        {
+            "documents": [document_json(document, found.name) for document in page],
+            "next": str(page[-1].id) if len(rows) > limit else None,
+        }
+    )
+
+
+@router.get("/api/documents/{document_id}", response_model=DocumentWhole, responses=documented(404, 422))
+def one(document_id: Id, house: TheHouse, principal: Asker) -> Json:
+    """One document with its text and the chunks it was cut into."""
+    collection = collection_of(house, principal, document_id)
+    with house.app.database.read() as connection:
+        at = collection_store.position(connection, collection.id)
+        document = document_store.get(connection, Predicate(collection.id, principal.labels), at, document_id)
+        text = document_store.text_of(connection, document.content_id)
+        chunks = document_store.chunks_of(connection, document.content_id)
+    return Json(document_whole_json(document, collection.name, text, chunks))
+
+
+@router.delete("/api/documents/{document_id}", status_code=204, responses=documented(404, 422))
+def remove(document_id: Id, house: TheHouse, principal: Asker) -> Response:
+    """Take a document out of search and answers, from the next request on. A text that other documents hold as well is
+    still found under those; the log keeps its evidence."""
+    collection = collection_of(house, principal, document_id)
+    with house.app.database.read() as connection:
+        at = collection_store.position(connection, collection.id)
+        document_store.get(connection, Predicate(collection.id, principal.labels), at, document_id)
+    with house.app.database.write() as connection:
+        removed = writing.remove_documents(connection, collection, [document_id], actor=principal.user)
+    if not removed:
+        raise NotFound(f"no document {document_id}")
+    return Response(status_code=204)
+
+
+def collection_of(house: House, principal: Principal, document_id: int) -> Collection:
+    """The collection of a document of the asker's tenant. Raises NotFound alike for one of another tenant."""
+    with house.app.database.read() as connection:
+        collection = collection_store.by_id(connection, document_store.collection_of(connection, document_id))
+    if collection.tenant_id != principal.tenant_id:
+        raise NotFound(f"no document {document_id}")
+    return collection

@@ -1,0 +1,28 @@
+"""POST /api/search: the passages that match a query."""
+
+from fastapi import APIRouter
+
+from rag.api.answers import Json, documented
+from rag.api.models import SearchRequest, SearchResult
+from rag.api.requests import Asker, StrictRoute, TheHouse
+from rag.search import Search, search
+from rag.shapes import search_json
+from rag.store.filters import Filter
+
+router = APIRouter(tags=["search"], route_class=StrictRoute)
+
+
+@router.post("/api/search", response_model=SearchResult, responses=documented(404, 413, 422))
+def find(asked: SearchRequest, house: TheHouse, principal: Asker) -> Json:
+    """The best passages among what the asker may see, best first, as of the last committed change."""
+    house.check_question(asked.query)
+    app = house.app
+    mode = asked.mode or app.settings.mode
+    where = None if asked.filter is None else Filter.parse(asked.filter)
+    found = search(
+        app.opened(asked.collection, principal.tenant_id),
+        Search(asked.query, asked.k, mode, where, app.fusion()),  # settings check the mode
+        principal,
+        app.reranker(),
+    )
+    return Json(search_json(found, asked.query, mode, asked.k))

@@ -1,0 +1,237 @@
+"""The one place where settings become objects: a database, embedders, indexes, generators, and the two routes.
+
+Models and indexes are made when first used, and what only one route needs is imported there: `rag search` must answer
+from a cold start in well under a second.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.access import Access
+from rag.config import Settings
+from rag.errors import NotFound, StoreNotReady
+from rag.store import collections as collection_store
+from rag.store import database as database_store
+from rag.store.collections import Collection
+from rag.store.database import Database
+from rag.store.vectors import CollectionFeed
+from rag.types import Embedder, GenerationSettings, Generator, Models, Principal, Reranker, Scorer
+
+if TYPE_CHECKING:
+    from rag.ask import Answering
+    from rag.corpus import Corpus
+    from rag.search import Fusion, OpenCollection
+    from rag.snapshots import Indexes
+
+TENANT = "default"
+
+
+class App:
+    """An installation, open. Safe to share between threads; make one a process."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.access = Access()
+        self._lock = threading.RLock()
+        self._embedder: Embedder | None = None
+        self._generators: dict[str, Generator] = {}
+        self._scorers: list[Scorer] | None = None
+        self._reranker: Reranker | None = None
+        self._indexes: dict[tuple[int, str], Indexes] = {}
+
+    # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def open(cls, settings: Settings, *, create: bool = False) -> "App":
+        """Open the installation that the settings name; with `create`, one that is not there yet is made.
+
+        Raises StoreNotReady when it is missing, or its database is of another version than this program.
+        """
+        if create:
+            _make_folder(settings.data)
+        elif not settings.database and not (settings.data / "rag.db").is_file():
+            raise StoreNotReady(f"nothing was ingested into {settings.data.absolute()} yet; run `rag ingest PATH`")
+        database = database_store.connect(settings.database_url)
+        if create and database_store.current(database) is None:
+            database_store.upgrade(database)
+        database_store.require_current(database)
+        return cls(settings, database)
+
+    def close(self) -> None:
+        self.database.close()
+
+    @property
+    def tenant_id(self) -> int:
+        """The tenant of the command line and of an API without tokens."""
+        with self.database.read() as connection:
+            found = collection_store.tenant(connection, TENANT)
+        if found is None:
+            with self.database.write() as connection:
+                found = collection_store.ensure_tenant(connection, TENANT)
+        return found
+
+    def local(self) -> Principal:
+        """Whoever holds the data folder: sees everything."""
+        return Principal(self.tenant_id, "local")
+
+    # ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def embedder(self) -> Embedder:
+        from rag import embedders
+
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = embedders.load(
+                    self.settings.embedder,
+                    models_dir=self._models_dir(),
+                    threads=self.settings.threads or None,
+                )
+            return self._embedder
+
+    def generator(self, name: str | None = None) -> Generator:
+        """The generator of this name; `auto` is the installed transformer model, else the extractive one."""
+        from rag import generators, models
+
+        name = name or self.settings.generator
+        if name == "auto":
+            installed = models.default_generator(self.settings.models)
+            name = "extractive" if installed is None else f"transformers:{installed}"
+        with self._lock:
+            if name not in self._generators:
+                self._generators[name] = generators.load(
+                    name,
+                    Models(self.embedder()),
+                    key_file=Path(self.settings.openai_key_file) if self.settings.openai_key_file else None,
+                    timeout_s=self.settings.openai_timeout_s,
+                )
+            return self._generators[name]
+
+    def scorers(self) -> list[Scorer]:
+        from rag import scorers
+
+        with self._lock:
+            if self._scorers is None:
+                self._scorers = scorers.load(Models(self.embedder()))
+            return self._scorers
+
+    def reranker(self) -> Reranker | None:
+        if not self.settings.reranker:
+            return None
+        from rag import rerankers
+
+        with self._lock:
+            if self._reranker is None:
+                self._reranker = rerankers.load(self.settings.reranker)
+            return self._reranker
+
+    def _models_dir(self) -> Path:
+        _make_folder(self.settings.models)
+        return self.settings.models
+
+    # ── collections ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def collection(self, name: str | None = None, tenant_id: int | None = None) -> Collection:
+        with self.database.read() as connection:
+            return collection_store.get(connection, tenant_id or self._tenant(), name or self.settings.collection)
+
+    def _tenant(self) -> int:
+        with self.database.read() as connection:
+            found = collection_store.tenant(connection, TENANT)
+        if found is None:
+            raise NotFound("nothing was ingested yet; run `rag ingest PATH`")
+        return found
+
+    def indexes(self, collection: Collection) -> "Indexes":
+        """The indexes of a collection, shared by all threads of this process."""
+        from rag.snapshots import Indexes
+
+        key = (collection.id, collection.fingerprint)
+        with self._lock:
+            if key not in self._indexes:
+                folder = self.settings.indexes / str(collection.id)
+                folder.mkdir(parents=True, exist_ok=True)
+                self._indexes[key] = Indexes(
+                    folder,
+                    CollectionFeed(self.database, collection),
+                    vectors=self.settings.vectors,
+                    keywords=self.settings.keywords,
+                    fingerprint=collection.fingerprint,
+                )
+            return self._indexes[key]
+
+    def opened(self, name: str | None = None, tenant_id: int | None = None) -> "OpenCollection":
+        """A collection open for reading. Raises NotFound."""
+        from rag.search import OpenCollection
+
+        collection = self.collection(name, tenant_id)
+        return OpenCollection(
+            self.database, collection, self.indexes(collection), self.access, lambda: self._embedder_of(collection)
+        )
+
+    def _embedder_of(self, collection: Collection) -> Embedder:
+        collection_store.require_embedder(collection, self.embedder())
+        return self.embedder()
+
+    def corpus(self, name: str | None = None, tenant: str = TENANT) -> "Corpus":
+        """A collection open for writing; made when it is not there."""
+        from rag.corpus import open_corpus
+
+        return open_corpus(
+            self.database,
+            tenant,
+            name or self.settings.collection,
+            self.embedder(),
+            chunk_tokens=min(self.settings.chunk_tokens, self.embedder().max_tokens),
+            overlap_tokens=self.settings.chunk_overlap_tokens,
+        )
+
+    def answering(
+        self, name: str | None = None, tenant_id: int | None = None, generator: str | None = None
+    ) -> "Answering":
+        """Everything that answers questions from a collection."""
+        from rag.ask import Answering
+
+        return Answering(self.opened(name, tenant_id), self.generator(generator), self.scorers(), self.reranker())
+
+    def publish_due(self, collection: Collection) -> int | None:
+        """Fold the changes since the last index generation into a new one if that pays; the generation, or None."""
+        indexes = self.indexes(collection)
+        return indexes.publish() if indexes.due(indexes.view()) else None
+
+    # ── defaults of a request ───────────────────────────────────────────────────────────────────────────────────────
+
+    def fusion(self) -> "Fusion":
+        from rag.search import Fusion
+
+        settings = self.settings
+        return Fusion(settings.fusion, settings.alpha, settings.rrf_k, settings.depth)
+
+    def generation(self, seed: int | None = None, temperature: float | None = None) -> GenerationSettings:
+        settings = self.settings
+        return GenerationSettings(
+            max_tokens=settings.max_answer_tokens,
+            temperature=settings.temperature if temperature is None else temperature,
+            top_p=settings.top_p,
+            seed=settings.seed if seed is None else seed,
+        )
+
+
+@contextmanager
+def opening(settings: Settings, *, create: bool = False) -> Iterator[App]:
+    """An App that is closed when the block ends."""
+    app = App.open(settings, create=create)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreNotReady(f"the folder {folder.absolute()} cannot be made: {error.strerror}") from error

@@ -1,0 +1,144 @@
+"""`rag ask`: the answer as it is written, then its sources, checks and scores."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from rag.cli import interrupts, options, output
+from rag.cli.search import place_line
+
+if TYPE_CHECKING:
+    from rag.app import App
+    from rag.ask import Question
+    from rag.types import Citation, Interaction, Passage, Score
+
+
+@click.command("ask")
+@click.argument("question", nargs=-1, required=True, type=options.TEXT)
+@click.option("-k", type=click.IntRange(1, 100), help="Passages to answer from.  [default: 8]")
+@options.mode
+@options.collection
+@options.where
+@click.option(
+    "--generator",
+    type=options.TEXT,
+    help="Who answers: auto, extractive, transformers:<path or hub id>, openai:<base url>#<model>.  [default: auto]",
+)
+@click.option("--conversation", type=options.TEXT, metavar="ID", help="Conversation the question belongs to.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of a sampled answer.  [default: 0]")
+@click.option("--temperature", type=click.FloatRange(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
+@options.as_json
+@options.common
+def command(
+    question: tuple[str, ...],
+    k: int | None,
+    mode: str | None,
+    collection: str | None,
+    where: str | None,
+    generator: str | None,
+    conversation: str | None,
+    seed: int | None,
+    temperature: float | None,
+    json: bool,
+) -> int:
+    """Answer a question from the documents, with checked citations.
+
+    The answer, its prompt, passages and scores are kept: `rag logs show ID` prints them.
+    """
+    flags = {"mode": mode, "collection": collection, "generator": generator, "passages": k}
+    chosen = options.settings(**flags, seed=seed, temperature=temperature)
+    with options.opened(chosen) as app:
+        from rag.ask import Question
+
+        asked = Question(
+            " ".join(question),
+            chosen.passages,
+            chosen.mode,
+            options.parse_filter(where),
+            app.fusion(),
+            app.generation(),
+            conversation,
+        )
+        entry = answer(app, asked, aloud=not json)
+    if json:
+        from rag.shapes import ask_json
+
+        output.print_json(ask_json(entry))
+    else:
+        tell(entry)
+    return interrupts.CODE if entry.answer is not None and entry.answer.finish_reason == "cancelled" else 0
+
+
+def answer(app: "App", asked: "Question", *, aloud: bool) -> "Interaction":
+    """Ask, printing the answer as it comes if `aloud`. Ctrl-C ends it; what was said until then is logged."""
+    from threading import Event
+
+    from rag.ask import Done, stream
+    from rag.types import Text
+
+    answering, cancel = app.answering(), Event()
+    with interrupts.first_interrupt(cancel.set):
+        for step in stream(answering, asked, app.local(), cancel):
+            if isinstance(step, Text) and aloud:
+                output.say(output.safe(step.text), newline=False)
+            elif isinstance(step, Done):
+                if aloud:
+                    output.say("\n")
+                return step.interaction
+    raise AssertionError("a stream ends with Done or raises")
+
+
+# ── what stands behind an answer ────────────────────────────────────────────────────────────────────────────────────
+
+
+def tell(interaction: "Interaction") -> None:
+    """Print sources, scores, who answered, and how to see the log entry."""
+    said = interaction.answer
+    if said is not None and said.citations:
+        sources(interaction.passages, said.citations)
+        unsupported(said.text, said.citations)
+    if interaction.scores:
+        output.say(f"{output.strong('Scores')}  {scores(interaction.scores)}")
+    revision = f" ({interaction.revision})" if interaction.revision else ""
+    taken = interaction.timings_ms.get("total", 0.0) / 1000
+    output.say(f"Answered by {output.one_line(interaction.model + revision)} in {taken:.2f} s")
+    output.say(output.faint(f"Everything behind this answer: rag logs show {interaction.id}"))
+
+
+def sources(passages: Sequence["Passage"], citations: Sequence["Citation"]) -> None:
+    """Each cited passage with the words that were quoted and how well they support the answer."""
+    output.say(output.strong("Sources"))
+    for number, passage in enumerate(passages, 1):
+        quotes = [citation for citation in citations if citation.passage == number]
+        if not quotes:
+            continue
+        output.say(f"[{number}] {output.strong(output.heading(passage.title, passage.headings))}")
+        for place in passage.places:
+            output.say("    " + output.faint(place_line(output.shown_uri(place.uri), passage)))
+        for citation in quotes:
+            if citation.quote:
+                output.say(output.wrapped(f"“{citation.quote}”", indent="    "))
+            output.say("    " + verdict(citation))
+    output.say()
+
+
+def verdict(citation: "Citation") -> str:
+    colour = {"supported": output.good, "partly": output.marked}.get(citation.verdict, output.bad)
+    return f"{colour(citation.verdict)}  support {citation.support:.2f}"
+
+
+def unsupported(text: str, citations: Sequence["Citation"]) -> None:
+    """Name the sentences that nothing in the documents supports."""
+    alone = [citation for citation in citations if citation.passage is None]
+    for citation in alone:
+        output.say(f"{output.bad('Not supported')}  {output.one_line(text[citation.start : citation.end])}")
+    if alone:
+        output.say()
+
+
+def scores(judged: Sequence["Score"]) -> str:
+    """Each score by name; a dash where the metric does not apply."""
+    return "   ".join(
+        f"{score.name.replace('_', ' ')} {'–' if score.value is None else f'{score.value:.2f}'}" for score in judged
+    )

@@ -1,0 +1,216 @@
+"""Settings: every option with its default, meaning and unit, and where each value came from.
+
+Later wins: default, `rag.toml` (in the current folder, or the file RAG_CONFIG names), RAG_* variables, flags. A name
+that is not here is refused wherever it stands. No validation library: this is read by every cold start of `rag`.
+"""
+
+import difflib
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rag.errors import WrongSetting
+
+PREFIX = "RAG_"
+NOT_SETTINGS = {"RAG_CONFIG", "RAG_TEST_DATA"}  # variables of ours that are no settings
+Value = str | int | float | Path | tuple[str, ...]
+
+
+def _option(
+    default: Value,
+    meaning: str,
+    *,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> Any:  # a field of whatever type it is declared with, as dataclasses.field itself is typed
+    meta = {"meaning": meaning, "unit": unit, "choices": choices, "low": low, "high": high}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of one process. Made by `load`; every field is a setting, in rag.toml under its name, in the
+    environment as RAG_<NAME>."""
+
+    data: Path = _option(Path("rag-data"), "folder of the database and the indexes")
+    database: str = _option("", "SQLAlchemy URL; empty means SQLite in the data folder")
+    models: Path = _option(
+        Path("~/.local/share/rag/models"), "folder of exported and pulled models, shared by all data folders"
+    )
+    collection: str = _option("default", "collection used when none is named")
+    embedder: str = _option("sentence_transformers:all-MiniLM-L6-v2", "embedding model of new collections")
+    threads: int = _option(
+        0, "processor threads of the embedding model; 0 means one a core", unit="threads", low=0, high=1024
+    )
+    vectors: str = _option("faiss", "backend of the vector index", choices=("faiss", "exact"))
+    keywords: str = _option("tantivy", "backend of the keyword index", choices=("tantivy", "exact"))
+    chunk_tokens: int = _option(
+        256, "longest chunk of new collections, title and headings included", unit="tokens", low=32, high=8192
+    )
+    chunk_overlap_tokens: int = _option(
+        0, "whole sentences repeated from the chunk before, in new collections", unit="tokens", low=0, high=4096
+    )
+    max_file_mb: int = _option(256, "larger files are refused", unit="MiB", low=1, high=65536)
+    mode: Literal["hybrid", "semantic", "keyword"] = _option(
+        "hybrid", "how passages are found", choices=("hybrid", "semantic", "keyword")
+    )
+    fusion: Literal["weighted", "rrf"] = _option(
+        "weighted", "how the two rankings are fused", choices=("weighted", "rrf")
+    )
+    alpha: float = _option(0.5, "weight of the semantic ranking in `weighted` fusion", low=0.0, high=1.0)
+    rrf_k: int = _option(60, "k of reciprocal rank fusion", low=1, high=10000)
+    depth: int = _option(100, "candidates each ranking brings to the fusion", unit="chunks", low=1, high=10000)
+    reranker: str = _option("", "cross-encoder that reorders the candidates, `cross_encoder:<path or hub id>`")
+    passages: int = _option(8, "passages an answer is grounded in", unit="passages", low=1, high=100)
+    generator: str = _option(
+        "auto", "who answers: auto, extractive, transformers:<path or hub id>, openai:<base url>#<model>"
+    )
+    max_answer_tokens: int = _option(512, "longest answer", unit="tokens", low=1, high=32768)
+    temperature: float = _option(0.0, "randomness of sampled answers; 0 is greedy", low=0.0, high=2.0)
+    top_p: float = _option(1.0, "share of probability that is sampled from", low=0.01, high=1.0)
+    seed: int = _option(0, "seed of sampled answers", low=0, high=2**31 - 1)
+    openai_key_file: str = _option("", "file with the key of the OpenAI-compatible server; else OPENAI_API_KEY")
+    openai_timeout_s: float = _option(
+        60.0, "longest wait for the server's next piece", unit="seconds", low=0.1, high=3600
+    )
+    host: str = _option("127.0.0.1", "address the API listens on")
+    port: int = _option(8000, "port the API listens on", low=0, high=65535)
+    workers: int = _option(1, "processes that serve the API", unit="processes", low=1, high=64)
+    allowed_hosts: tuple[str, ...] = _option(
+        (), "Host names the API answers to besides loopback names and its own address"
+    )
+    max_upload_mb: int = _option(64, "larger request bodies are refused", unit="MiB", low=1, high=4096)
+    max_question_chars: int = _option(8000, "longer questions are refused", unit="characters", low=1, high=1000000)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data.resolve() / 'rag.db'}"
+
+    @property
+    def indexes(self) -> Path:
+        return self.data / "indexes"
+
+
+DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings and, for each name, where its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as documentation shows it."""
+
+    name: str
+    default: Value
+    meaning: str
+    unit: str
+    choices: tuple[str, ...]
+
+
+def options() -> list[Option]:
+    """Every setting, in order."""
+    return [
+        Option(f.name, f.default, f.metadata["meaning"], f.metadata["unit"], f.metadata["choices"])  # type: ignore[arg-type]
+        for f in fields(Settings)
+    ]
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Loaded:
+    """Read the settings. Raises WrongSetting for an unknown name or a value that does not fit, naming its origin."""
+    environment = os.environ if environment is None else environment
+    values: dict[str, Value] = {}
+    origins = {f.name: "default" for f in fields(Settings)}
+    for raw, origin in (
+        (_file(environment, folder or Path.cwd()), "file"),
+        (_variables(environment), "variable"),
+        ({name: value for name, value in (flags or {}).items() if value is not None}, "flag"),
+    ):
+        for name, value in raw.items():
+            where = {"file": "rag.toml", "variable": PREFIX + name.upper(), "flag": f"--{name.replace('_', '-')}"}[
+                origin
+            ]
+            values[name] = _fit(name, value, where)
+            origins[name] = where
+    for name in ("data", "models"):
+        values[name] = Path(str(values.get(name, getattr(DEFAULTS, name)))).expanduser()
+    return Loaded(replace(DEFAULTS, **values), origins)  # type: ignore[arg-type]
+
+
+def _file(environment: Mapping[str, str], folder: Path) -> dict[str, object]:
+    named = environment.get("RAG_CONFIG")
+    path = Path(named) if named else folder / "rag.toml"
+    if not path.is_file():
+        if named:
+            raise WrongSetting(f"RAG_CONFIG names a file that is not there: {path}")
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrongSetting(f"{path} is not TOML: {error}") from error
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, object]:
+    return {
+        name[len(PREFIX) :].lower(): value
+        for name, value in sorted(environment.items())
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS
+    }
+
+
+def _fit(name: str, value: object, where: str) -> Value:
+    """The value as the setting's own type, within its bounds."""
+    known = {f.name: f for f in fields(Settings)}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else "; `rag config` lists the settings"
+        raise WrongSetting(f"{where}: there is no setting {name!r}{hint}")
+    default, meta = known[name].default, known[name].metadata
+    try:
+        fitted = _as_type(default, value)
+    except (ValueError, TypeError) as error:
+        raise WrongSetting(f"{where}: {name} takes {_kind(default)}, not {value!r}") from error
+    if meta["choices"] and fitted not in meta["choices"]:
+        raise WrongSetting(f"{where}: {name} is one of {', '.join(meta['choices'])}, not {fitted!r}")
+    if isinstance(fitted, (int, float)) and not meta["low"] <= fitted <= meta["high"]:
+        raise WrongSetting(f"{where}: {name} lies between {meta['low']} and {meta['high']}, not {fitted}")
+    return fitted
+
+
+def _as_type(default: object, value: object) -> Value:
+    if isinstance(default, tuple):
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+            raise TypeError("not a list of texts")
+        return tuple(item.strip() for item in items if item.strip())
+    if isinstance(value, bool):
+        raise TypeError("a boolean")
+    if isinstance(default, int):
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError("not whole")
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    if isinstance(default, float):
+        return float(value)  # type: ignore[arg-type]
+    if not isinstance(value, (str, Path)):
+        raise TypeError("not a text")
+    return Path(value) if isinstance(default, Path) else str(value)
+
+
+def _kind(default: object) -> str:
+    names = {tuple: "a list of texts", int: "a whole number", float: "a number", str: "a text"}
+    return names.get(type(default), "a path")

@@ -1,0 +1,279 @@
+"""Any server that speaks OpenAI's chat completions (vLLM, Ollama, llama.cpp …): `openai:<base url>#<model>`.
+
+The answer is streamed by server-sent events; a server that answers in one piece is understood too. Connection errors,
+429 and 5xx are tried again with growing pauses, but only before the first word. The key never appears in a message, a
+log line or a repr.
+"""
+
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from rag.errors import GeneratorFailed, WrongSetting
+from rag.generators._streaming import Stops
+from rag.types import CancelToken, Event, Finish, GenerationSettings, Generator, Message, Models, Prompt, Text, Usage
+
+if TYPE_CHECKING:
+    import httpx
+
+Json = dict[str, object]
+DEFAULT_CONTEXT_TOKENS = 4096  # where the server does not say; Ollama's default
+BYTES_PER_TOKEN = 3.0  # an estimate on the safe side: English has about 4.4, Chinese 3 to 4, code about 3.3
+ATTEMPTS = 4
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one server-sent event tells."""
+
+    text: str = ""
+    finish: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Server:
+    """A model on an OpenAI-compatible server. Safe to use from several threads."""
+
+    base_url: str  # without a slash at its end
+    model: str
+    timeout_s: float
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"openai:{self.base_url}#{self.model}"
+
+    @property
+    def revision(self) -> str:
+        """The model as the server calls it; which weights these are only the server knows."""
+        return f"{self.model} at {urlsplit(self.base_url).netloc}"
+
+    @cached_property
+    def context_tokens(self) -> int:
+        """What the server's list of models says, else 4096."""
+        import httpx
+
+        try:
+            listed = self._client.get(f"{self.base_url}/models").json()
+            entries = listed["data"] if isinstance(listed, dict) else []
+            ours = next(entry for entry in entries if entry.get("id") == self.model)
+            limits = [ours.get(name) for name in ("max_model_len", "context_length", "context_window")]
+            return next((int(n) for n in limits if isinstance(n, int) and n > 0), DEFAULT_CONTEXT_TOKENS)
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            return DEFAULT_CONTEXT_TOKENS  # the list is a courtesy; a server that is down is found when it is asked
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """An estimate by bytes: the server's tokenizer is not here."""
+        return sum(int(len(m.content.encode("utf-8", "replace")) / BYTES_PER_TOKEN) + 8 for m in messages)
+
+    def generate(self, prompt: Prompt, settings: GenerationSettings, cancel: CancelToken) -> Iterator[Event]:
+        """Text as it arrives. A set `cancel` ends it within a tenth of a second, also while the server is silent.
+        Raises GeneratorFailed with the server's words when it refuses, breaks off or is not there."""
+        stops = Stops(settings.stop)
+        said, usage, reason = "", Usage(None, None), ""
+        for piece in self._pieces(self._request(prompt, settings), cancel):
+            usage, reason = piece.usage or usage, piece.finish or reason
+            said += piece.text
+            if text := stops.feed(said):
+                yield Text(text)
+            if stops.found:
+                break
+        if not stops.found and (rest := stops.rest(said)):
+            yield Text(rest)
+        yield usage
+        finish: Literal["stop", "length", "cancelled"] = "length" if reason == "length" else "stop"
+        yield Finish("cancelled" if cancel.is_set() and not stops.found and not reason else finish)
+
+    def _request(self, prompt: Prompt, settings: GenerationSettings) -> Json:
+        request: Json = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
+            "max_tokens": settings.max_tokens,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "seed": settings.seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if settings.stop:
+            request["stop"] = list(settings.stop)
+        return request
+
+    # ── the wire ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def _client(self) -> "httpx.Client":
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        local = urlsplit(self.base_url).hostname in _LOOPBACK  # a proxy cannot reach this machine's own servers
+        return httpx.Client(headers=headers, timeout=httpx.Timeout(self.timeout_s, connect=10.0), trust_env=not local)
+
+    def _pieces(self, request: Json, cancel: CancelToken) -> Iterator[Piece]:
+        """The server's pieces. They are read by a thread of their own, since a blocked read cannot be cancelled."""
+        arrived: queue.SimpleQueue[Piece | GeneratorFailed | None] = queue.SimpleQueue()
+        abandoned = threading.Event()
+
+        def read() -> None:
+            try:
+                for piece in self._read(request, abandoned):
+                    arrived.put(piece)
+                arrived.put(None)
+            except GeneratorFailed as error:
+                arrived.put(error)
+
+        threading.Thread(target=read, name="openai-stream", daemon=True).start()
+        try:
+            while not cancel.is_set():
+                try:
+                    piece = arrived.get(timeout=0.1)
+                except queue.Empty:
+                    continue
+                if isinstance(piece, GeneratorFailed):
+                    raise piece
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            abandoned.set()
+
+    def _read(self, request: Json, abandoned: threading.Event) -> Iterator[Piece]:
+        """Send the request and read its answer to the end. Raises GeneratorFailed, nothing else."""
+        import httpx
+
+        try:
+            response = self._opened(request, abandoned)
+            with closing(response):
+                if "text/event-stream" not in response.headers.get("content-type", ""):
+                    yield _whole(json.loads(response.read()))
+                    return
+                for data in _events(response.iter_lines()):
+                    if abandoned.is_set() or data == "[DONE]":
+                        return
+                    yield _piece(json.loads(data))
+        except httpx.HTTPError as error:
+            raise self._failed(f"{type(error).__name__}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise self._failed(f"its answer cannot be understood: {type(error).__name__}: {error}") from error
+
+    def _opened(self, request: Json, abandoned: threading.Event) -> "httpx.Response":
+        """The response, its status good and its body unread; tried again where that can help."""
+        import httpx
+        import stamina
+
+        def again(error: Exception) -> bool:
+            if abandoned.is_set():
+                return False
+            if isinstance(error, httpx.HTTPStatusError):
+                return error.response.status_code == 429 or error.response.status_code >= 500
+            return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError))
+
+        try:
+            for attempt in stamina.retry_context(on=again, attempts=ATTEMPTS, wait_initial=0.25, wait_max=4.0):
+                with attempt:
+                    return self._sent(request)
+        except httpx.HTTPStatusError as error:
+            refused = {**request, "stream": False}
+            del refused["stream_options"]
+            if error.response.status_code in (400, 422, 501) and "stream" in error.response.text and request["stream"]:
+                return self._opened_whole(refused)
+            raise self._failed(f"status {error.response.status_code}: {error.response.text[:500]}") from error
+        raise AssertionError("retrying ends with a response or raises")
+
+    def _opened_whole(self, request: Json) -> "httpx.Response":
+        """For a server that cannot stream."""
+        import httpx
+
+        try:
+            return self._sent(request)
+        except httpx.HTTPStatusError as error:
+            raise self._failed(f"status {error.response.status_code}: {error.response.text[:500]}") from error
+
+    def _sent(self, request: Json) -> "httpx.Response":
+        response = self._client.send(
+            self._client.build_request("POST", f"{self.base_url}/chat/completions", json=request), stream=True
+        )
+        if response.status_code >= 300:
+            with closing(response):
+                response.read()
+            if response.is_redirect:
+                raise self._failed(f"it redirects to {response.headers.get('location')}; use that address")
+            response.raise_for_status()
+        return response
+
+    def _failed(self, what: str) -> GeneratorFailed:
+        if self.key:  # a server may repeat what it was sent
+            what = what.replace(self.key, "***")
+        return GeneratorFailed(f"{self.model} at {self.base_url}: {what}")
+
+
+def _events(lines: Iterator[str]) -> Iterator[str]:
+    """The data of each server-sent event (WHATWG HTML, 9.2); comments and other fields are skipped."""
+    data: list[str] = []
+    for line in lines:
+        if line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+        elif not line and data:
+            yield "\n".join(data)
+            data = []
+    if data:
+        yield "\n".join(data)
+
+
+def _usage(body: Json) -> Usage | None:
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    known = [count if isinstance(count, int) else None for count in counts]
+    return Usage(known[0], known[1])
+
+
+def _piece(body: Json) -> Piece:
+    if "error" in body:
+        raise ValueError(json.dumps(body["error"])[:500])
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices:
+        return Piece(usage=_usage(body))
+    first = choices[0]
+    return Piece((first.get("delta") or {}).get("content") or "", first.get("finish_reason"), _usage(body))
+
+
+def _whole(body: Json) -> Piece:
+    if "error" in body:
+        raise ValueError(json.dumps(body["error"])[:500])
+    choices = body["choices"]
+    if not isinstance(choices, list):
+        raise ValueError("no choices")
+    return Piece(choices[0]["message"]["content"] or "", choices[0].get("finish_reason"), _usage(body))
+
+
+def load(rest: str, models: Models, *, key_file: Path | None = None, timeout_s: float = 60.0) -> Generator:
+    """The model on the server; nothing is sent before the first question.
+
+    The key stands in `key_file`, else in OPENAI_API_KEY; none is sent when there is neither.
+    Raises WrongSetting when the address is not http(s), holds a password, or the model or key file is missing.
+    """
+    base_url, _, model = rest.partition("#")
+    parts = urlsplit(base_url)
+    if parts.username or parts.password or parts.query:
+        raise WrongSetting("the base url must not hold a user, a password or a query: put the key in openai_key_file")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not model:
+        raise WrongSetting(f"write openai:<base url>#<model>, as openai:http://127.0.0.1:8000/v1#name, not {rest!r}")
+    key = os.environ.get("OPENAI_API_KEY", "").strip() or None
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeDecodeError) as error:
+            raise WrongSetting(f"the key file {key_file} cannot be read: {error}") from error
+    return Server(base_url.rstrip("/"), model, timeout_s, key)

@@ -1,0 +1,317 @@
+"""Machine output, once: what the command line prints with --json is what the API answers with.
+
+Fields may be added here, never renamed, changed or removed; golden tests keep them. Every function gives JSON values
+only (no NaN, no infinity), so that `json.dumps(…, allow_nan=False)` cannot fail on them.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rag.errors import RagError
+from rag.types import Citation, Hit, Interaction, Part, Passage, Place, Prompt, Score, Usage
+
+if TYPE_CHECKING:
+    from rag.corpus import Report
+    from rag.search import Found
+    from rag.store.collections import Collection, CollectionCounts
+    from rag.store.documents import StoredChunk, StoredDocument
+    from rag.store.interactions import Feedback
+
+Json = dict[str, object]
+
+PROBLEM = "urn:problem-type:rag:"  # and the error's name in kebab-case: urn:problem-type:rag:not-found
+
+
+# ── search and ask ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def search_json(found: "Found", query: str, mode: str, k: int) -> Json:
+    """What a search found, best first."""
+    return {
+        "query": query,
+        "mode": mode,
+        "k": k,
+        "hits": [hit_json(passage, rank) for rank, passage in enumerate(found.passages, 1)],
+        "position": found.position,
+        "generation": found.generation,
+        "timings_ms": timings_json(found.timings_ms),
+    }
+
+
+def ask_json(interaction: Interaction) -> Json:
+    """An answer with its evidence. `answer` is null when none was given, as for a generator that failed."""
+    answer = interaction.answer
+    return {
+        "interaction_id": interaction.id,
+        "question": interaction.question,
+        "answer": None if answer is None else answer.text,
+        "abstained": None if answer is None else answer.abstained,
+        "generator": interaction.model if answer is None else answer.generator,
+        "citations": citations_json(interaction),
+        "passages": passages_json(interaction.passages),
+        "scores": scores_json(interaction.scores),
+        "model": interaction.model,
+        "revision": interaction.revision,
+        "usage": usage_json(None if answer is None else answer.usage),
+        "finish_reason": None if answer is None else answer.finish_reason,
+        "timings_ms": timings_json(interaction.timings_ms),
+        "collection": interaction.collection,
+        "conversation_id": interaction.conversation_id,
+        "created_at": interaction.created_at,
+    }
+
+
+def hit_json(passage: Passage, rank: int) -> Json:
+    """One hit: the text, where it stands in its first place's document, and every place that holds it."""
+    first = passage.places[0]
+    return {
+        "rank": rank,
+        "chunk_id": passage.hit.chunk_id,
+        "document_id": first.document_id,
+        "external_id": first.external_id,
+        "uri": first.uri,
+        "title": passage.title,
+        "text": passage.text,
+        "start": passage.start,
+        "end": passage.end,
+        "score": number(passage.hit.score),
+        "parts": parts_json(passage.hit.parts),
+        "headings": list(passage.headings),
+        "page": passage.page,
+        "places": [place_json(place) for place in passage.places],
+    }
+
+
+def passages_json(passages: Iterable[Passage]) -> list[Json]:
+    """The passages of an answer: hits whose `rank` is the number they are cited by."""
+    return [hit_json(passage, number) for number, passage in enumerate(passages, 1)]
+
+
+def citations_json(interaction: Interaction) -> list[Json]:
+    answer = interaction.answer
+    return [] if answer is None else [citation_json(citation, interaction.passages) for citation in answer.citations]
+
+
+def citation_json(citation: Citation, passages: Sequence[Passage]) -> Json:
+    """A sentence of the answer and what supports it; `passage` is null, and `places` empty, when nothing does."""
+    places = passages[citation.passage - 1].places if citation.passage is not None else ()
+    return {
+        "start": citation.start,
+        "end": citation.end,
+        "passage": citation.passage,
+        "uri": places[0].uri if places else None,
+        "places": [place_json(place) for place in places],
+        "quote": citation.quote,
+        "quote_start": citation.quote_start,
+        "quote_end": citation.quote_end,
+        "support": number(citation.support),
+        "verdict": citation.verdict,
+        "marked": citation.marked,
+    }
+
+
+def place_json(place: Place) -> Json:
+    return {
+        "document_id": place.document_id,
+        "uri": place.uri,
+        "external_id": place.external_id,
+        "title": place.title,
+        "metadata": dict(place.metadata),
+    }
+
+
+def parts_json(parts: Mapping[str, Part]) -> dict[str, Json]:
+    """Rank (from 1) and score in every stage that placed the hit, in the order of the stages."""
+    return {name: {"rank": part.rank, "score": number(part.score)} for name, part in parts.items()}
+
+
+def scores_json(scores: Iterable[Score]) -> dict[str, float | None]:
+    """Each metric's value, null where it does not apply; of several judgements by one name the last."""
+    return {score.name: number(score.value) for score in scores}
+
+
+def usage_json(usage: Usage | None) -> Json:
+    return {
+        "prompt_tokens": None if usage is None else usage.prompt_tokens,
+        "completion_tokens": None if usage is None else usage.completion_tokens,
+    }
+
+
+def timings_json(timings_ms: Mapping[str, float]) -> dict[str, float]:
+    return {stage: round(taken, 3) for stage, taken in timings_ms.items()}
+
+
+def number(value: float | None) -> float | None:
+    """The value as JSON can say it, six digits behind the point; null for NaN and infinity."""
+    return None if value is None or not math.isfinite(value) else round(float(value), 6)
+
+
+# ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def interaction_json(interaction: Interaction, feedback: Iterable["Feedback"] = (), *, whole: bool) -> Json:
+    """An interaction as the log shows it: a line of the list, or `whole` with everything that led to its answer."""
+    answer = interaction.answer
+    line: Json = {
+        "interaction_id": interaction.id,
+        "created_at": interaction.created_at,
+        "collection": interaction.collection,
+        "user": interaction.user,
+        "conversation_id": interaction.conversation_id,
+        "origin": interaction.origin,
+        "question": interaction.question,
+        "answer": None if answer is None else answer.text,
+        "abstained": None if answer is None else answer.abstained,
+        "finish_reason": None if answer is None else answer.finish_reason,
+        "error": interaction.error,
+        "generator": interaction.model if answer is None else answer.generator,
+        "model": interaction.model,
+        "revision": interaction.revision,
+        "scores": scores_json(interaction.scores),
+        "usage": usage_json(None if answer is None else answer.usage),
+        "timings_ms": timings_json(interaction.timings_ms),
+    }
+    if not whole:
+        return line
+    return line | {
+        "search_query": interaction.search_query,
+        "template": interaction.template,
+        "settings": dict(interaction.settings),
+        "position": interaction.position,
+        "generation": interaction.generation,
+        "prompt": None if interaction.prompt is None else prompt_json(interaction.prompt),
+        "citations": citations_json(interaction),
+        "passages": passages_json(interaction.passages),
+        "candidates": [candidate_json(hit) for hit in interaction.candidates],
+        "judgements": [judgement_json(score) for score in interaction.scores],
+        "feedback": [feedback_json(said) for said in feedback],
+    }
+
+
+def prompt_json(prompt: Prompt) -> Json:
+    return {
+        "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
+        "template": prompt.template,
+        "tokens": prompt.tokens,
+    }
+
+
+def candidate_json(hit: Hit) -> Json:
+    return {"chunk_id": hit.chunk_id, "score": number(hit.score), "parts": parts_json(hit.parts)}
+
+
+def judgement_json(score: Score) -> Json:
+    return {
+        "name": score.name,
+        "value": number(score.value),
+        "label": score.label,
+        "explanation": score.explanation,
+        "annotator_kind": score.annotator_kind,
+        "identifier": score.identifier,
+    }
+
+
+def feedback_json(said: "Feedback") -> Json:
+    return {
+        "feedback_id": said.id,
+        "user": said.user,
+        "rating": said.rating,
+        "label": said.label,
+        "comment": said.comment,
+        "created_at": said.created_at.isoformat(timespec="milliseconds"),
+    }
+
+
+# ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def document_json(document: "StoredDocument", collection: str) -> Json:
+    """A document as it is listed."""
+    return {
+        "document_id": document.id,
+        "collection": collection,
+        "uri": document.uri,
+        "external_id": document.external_id,
+        "title": document.title,
+        "media_type": document.media_type,
+        "metadata": dict(document.metadata),
+        "owner": document.owner,
+        "labels": list(document.labels),
+        "characters": document.characters,
+        "created_at": document.created_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def document_whole_json(
+    document: "StoredDocument", collection: str, text: str, chunks: Iterable["StoredChunk"]
+) -> Json:
+    """A document with its text and how it was cut."""
+    return document_json(document, collection) | {
+        "text": text,
+        "chunks": [
+            {
+                "chunk_id": chunk.id,
+                "ordinal": chunk.ordinal,
+                "start": chunk.start,
+                "end": chunk.end,
+                "headings": list(chunk.headings),
+                "page": chunk.page,
+            }
+            for chunk in chunks
+        ],
+    }
+
+
+def collection_json(collection: "Collection", counts: "CollectionCounts") -> Json:
+    return {
+        "name": collection.name,
+        "documents": counts.documents,
+        "chunks": counts.chunks,
+        "embedder": collection.embedder,
+        "dim": collection.dim,
+        "settings": dict(collection.settings),
+        "position": collection.position,
+        "created_at": collection.created_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def report_json(report: "Report") -> Json:
+    """What an ingest did."""
+    return {
+        "added": report.added,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "duplicate": report.duplicate,
+        "skipped": report.skipped,
+        "failed": report.failed,
+        "documents": report.documents,
+        "chunks": report.chunks,
+        "embedded": report.embedded,
+        "seconds": report.seconds,
+        "failures": [{"uri": failure.uri, "reason": failure.reason} for failure in report.failures],
+    }
+
+
+# ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def problem_json(error: RagError) -> Json:
+    """An error of ours as a problem document (RFC 9457); its `type` names the class."""
+    return problem(type(error).__name__, error.status, str(error))
+
+
+def problem(name: str, status: int, detail: str) -> Json:
+    """A problem document (RFC 9457) of an error called `name`, in CamelCase."""
+    return {
+        "type": PROBLEM + kebab(name),
+        "title": kebab(name).replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+    }
+
+
+def kebab(name: str) -> str:
+    """CamelCase as kebab-case."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()

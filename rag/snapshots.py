@@ -1,0 +1,386 @@
+"""One collection's indexes as a cache of SQL: a snapshot on disk, an exact tail of newer changes, and who folds them.
+
+`Indexes.view()` is always up to date: what no snapshot holds yet is read from the feed and searched in memory. A
+missing, damaged or foreign snapshot therefore costs time, never an answer.
+"""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
+
+import numpy as np
+
+from rag import keywords as keyword_backends
+from rag import vectors as vector_backends
+from rag.errors import IndexDamaged
+from rag.generations import Generation, Generations, Kind
+from rag.keywords import ScoredIndex
+from rag.keywords.analysis import VERSION, analyse
+from rag.keywords.exact import ExactKeywords
+from rag.tails import NONE, Analyse, FollowedKeywords, FollowedVectors, KeywordSettings
+from rag.types import ChangeBatch, Feed, Ids
+from rag.vectors.exact import ExactVectors
+
+log = logging.getLogger(__name__)
+
+TAIL = 2_000  # chunks a tail may hold before it is worth folding in …
+TAIL_SHARE = 0.1  # … and the share of the snapshot
+FIRST = 200  # chunks from which a first snapshot is worth writing
+DEAD = 0.2  # share of removed chunks from which the keyword index is written anew
+REMEMBERED = 4_096  # changed chunks of one step that are read once for both indexes
+UNIT = 1e-3  # how far from 1 the length of a stored vector may be
+
+
+class HasPosition(Protocol):
+    @property
+    def position(self) -> int: ...
+
+
+P = TypeVar("P", bound=HasPosition)
+
+
+# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Followed(Protocol):
+    """What an index and its tail are to the code that opens and extends them."""
+
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def tail(self) -> int: ...
+
+    def extended(self, batches: Iterable[ChangeBatch], upto: int) -> Self: ...
+
+
+F = TypeVar("F", bound=Followed)
+
+
+class Arm(Generic[F]):
+    """One of the two indexes of a view, opened and brought up to its position when first used."""
+
+    def __init__(self, position: int, base: Callable[[], F], changes: "Changes", built: F | None = None) -> None:
+        self.position = position
+        self._base = base
+        self._changes = changes
+        self._near = built  # the nearest earlier state that is built, if any
+        self._built = built if built is not None and built.position == position else None
+        self._lock = threading.Lock()
+
+    def get(self) -> F:
+        """The index at this position."""
+        if self._built is None:
+            with self._lock:
+                if self._built is None:
+                    base = self._near or self._base()
+                    self._built = base.extended(self._changes(base.position, self.position), self.position)
+                    self._near = self._built
+        return self._built
+
+    def at(self, position: int) -> "Arm[F]":
+        """The same index at a later position; what is built already is built upon."""
+        return Arm(position, self._base, self._changes, self._near)
+
+    def built(self) -> F | None:
+        """The index, if it was ever used."""
+        return self._built
+
+
+class Changes:
+    """Reads the feed; a small step is kept, since both indexes ask for it one after the other."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._last: tuple[int, int, list[ChangeBatch]] | None = None
+
+    def __call__(self, after: int, upto: int) -> Iterator[ChangeBatch]:
+        if after == upto:
+            return
+        last = self._last
+        if last is not None and last[:2] == (after, upto):
+            yield from last[2]
+            return
+        kept: list[ChangeBatch] | None = []
+        size = 0
+        for batch in self._feed.changes(after, upto):
+            size += len(batch.ids)
+            if kept is not None:
+                kept = [*kept, batch] if size <= REMEMBERED else None
+            yield batch
+        if kept is not None:
+            self._last = (after, upto, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One collection's indexes at one position, for as long as it is held; searched from any thread."""
+
+    position: int
+    generation: int  # of the snapshot underneath; 0 when there is none
+    since: int  # the snapshot's own position; what came later is in the tail
+    _vectors: Arm[FollowedVectors] = field(repr=False)
+    _keywords: Arm[FollowedKeywords] = field(repr=False)
+
+    @property
+    def vectors(self) -> FollowedVectors:
+        """Opened on first use."""
+        return self._vectors.get()
+
+    @property
+    def keywords(self) -> FollowedKeywords:
+        """Opened on first use."""
+        return self._keywords.get()
+
+
+class Indexes:
+    """The indexes of one collection under one embedder. Safe for many threads and processes at once.
+
+    `folder` is the collection's own. Damage is healed from SQL by the next publication; until then `damage` tells of
+    it. Raises WrongSetting for a backend that there is not.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        feed: Feed,
+        *,
+        fingerprint: str,
+        vectors: str = "faiss",
+        keywords: str = "tantivy",
+        analyse: Analyse = analyse,
+    ) -> None:
+        self._feed = feed
+        self._vectors = vector_backends.backend(vectors)
+        self._keywords = keyword_backends.backend(keywords)
+        self._settings = KeywordSettings(analyse, self._keywords.LENGTHS)
+        self._generations = Generations(folder, Kind(fingerprint, feed.dim, vectors, keywords, VERSION))
+        self._changes = Changes(feed)
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int] | None = None
+        self._view: View | None = None
+        self._chunks = 0  # in the generation under the view
+        self._damage: dict[str, None] = {}
+        self._broken = 0  # a generation that was found damaged when it was opened
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What was found wrong with the current snapshot while it was used, in words; empty when nothing was."""
+        return tuple(self._damage)
+
+    # ── reading ──
+
+    def view(self) -> View:
+        """The indexes at the feed's present position."""
+        view = self._view
+        if view is not None and self._fresh(view):
+            return view
+        with self._lock:
+            view = self._view
+            if view is not None and self._fresh(view):
+                return view
+            stamp, position = self._generations.stamp(), self._feed.position()
+            if view is None or stamp != self._stamp or view.position > position or self._rests_on_damage(view):
+                view = self._reload(stamp, position)
+            else:
+                view = View(
+                    position, view.generation, view.since, view._vectors.at(position), view._keywords.at(position)
+                )
+            self._view = view
+            return view
+
+    def _fresh(self, view: View) -> bool:
+        return (
+            view.position == self._feed.position()
+            and self._stamp == self._generations.stamp()
+            and not self._rests_on_damage(view)
+        )
+
+    def _rests_on_damage(self, view: View) -> bool:
+        return view.generation != 0 and view.generation == self._broken
+
+    def _reload(self, stamp: tuple[int, int] | None, position: int) -> View:
+        """A view on the current generation, or on none when it cannot be used."""
+        if stamp != self._stamp:
+            self._damage, self._broken = {}, 0
+        self._stamp = stamp
+        self._changes = Changes(self._feed)
+        base = None
+        try:
+            base = self._current(position)
+        except IndexDamaged as error:
+            self._note(str(error))
+        if base is not None and base.number == self._broken:
+            base = None
+        self._chunks = base.chunks if base else 0
+        return View(
+            position,
+            base.number if base else 0,
+            base.position if base else 0,
+            Arm(position, lambda: self._open_vectors(base), self._changes),
+            Arm(position, lambda: self._open_keywords(base), self._changes),
+        )
+
+    def _current(self, position: int) -> Generation | None:
+        """The current generation. Raises IndexDamaged when it cannot be used by a feed at this position."""
+        base = self._generations.current()
+        if base is not None and base.position > position:
+            raise IndexDamaged(
+                f"{base.folder} is at position {base.position}, but the database at {position}: "
+                "an older database was put in place; `rag rebuild` makes the index anew"
+            )
+        return base
+
+    def _open_vectors(self, base: Generation | None) -> FollowedVectors:
+        main = self._opened(base, "vectors", self._vectors.open)
+        tail = ExactVectors(main.position if main else 0, NONE, np.empty((0, self._feed.dim), np.float32))
+        return FollowedVectors(main, tail, NONE, tail.position)
+
+    def _open_keywords(self, base: Generation | None) -> FollowedKeywords:
+        main = self._opened(base, "keywords", self._keywords.open)
+        return FollowedKeywords(main, ExactKeywords(main.position if main else 0), NONE, self._settings)
+
+    def _opened(self, base: Generation | None, part: str, open_part: Callable[[Path], P]) -> P | None:
+        """One part of a generation; None, and a note, when it is damaged."""
+        if base is None:
+            return None
+        try:
+            base.verify(part)
+            opened = open_part(base.folder / part)
+            if opened.position != base.position:
+                raise IndexDamaged(f"{base.folder / part} is at position {opened.position}, not {base.position}")
+        except (IndexDamaged, OSError, ValueError, KeyError) as error:
+            if self._generations.stamp() == self._stamp:  # otherwise it was only superseded and cleared away
+                self._broken = base.number
+                self._note(str(error))
+            return None
+        return opened
+
+    def _note(self, problem: str) -> None:
+        if problem not in self._damage:
+            self._damage[problem] = None
+            log.error("index damaged, answering from the database: %s", problem)
+
+    # ── writing ──
+
+    def due(self, view: View) -> bool:
+        """Whether so much changed since the snapshot that folding it in is worth the work."""
+        if self._damage:
+            return True
+        limit = max(TAIL, TAIL_SHARE * self._chunks) if view.generation else FIRST
+        built = [arm.tail for arm in (view._vectors.built(), view._keywords.built()) if arm is not None]
+        if built:
+            return max(built) > limit
+        size = 0
+        for batch in self._feed.changes(view.since, view.position):
+            size += len(batch.ids) + len(batch.removed)
+            if size > limit:
+                return True
+        return False
+
+    def publish(self, *, rebuild: bool = False) -> int | None:
+        """Fold everything up to the feed's present position into a new generation, and return its number.
+
+        None when another thread or process is doing so; the current number when there is nothing to fold. With
+        `rebuild`, or when the current generation is damaged, everything is read from SQL; nothing is embedded.
+        """
+        with self._generations.lock() as held:
+            if not held:
+                return None
+            position = self._feed.position()
+            base = None if rebuild else self._sound(position)
+            if base is not None and base.position == position:
+                return base.number
+            with self._generations.staging() as staging:
+                chunks = self._write(staging, base, position)
+                return self._generations.publish(staging, position, chunks).number
+
+    def _sound(self, position: int) -> Generation | None:
+        """The current generation if every byte of it is right: what is built upon it would inherit its faults."""
+        try:
+            base = self._current(position)
+        except IndexDamaged as error:
+            self._note(str(error))
+            return None
+        problems = base.problems() if base else []
+        for problem in problems:
+            self._note(problem)
+        return None if problems else base
+
+    def _write(self, staging: Path, base: Generation | None, position: int) -> int:
+        """Both parts at a position, in `staging`.  → how many chunks they hold"""
+        after = base.position if base else 0
+        work = staging / "work"
+        vectors = self._vectors.open(base.folder / "vectors") if base else self._vectors.new(self._feed.dim)
+        keywords = self._working_copy(base, work / "keywords")
+        for batch in self._feed.changes(after, position):
+            vectors.apply(batch.ids, batch.vectors, batch.removed, position)
+            keywords.apply(batch.ids, self._analysed(batch), batch.removed, position)
+        vectors.apply(NONE, np.empty((0, self._feed.dim), np.float32), NONE, position)
+        keywords.apply(NONE, [], NONE, position)
+        if keywords.dead() > DEAD:
+            keywords = self._working_copy(None, work / "anew")
+            for batch in self._feed.changes(0, position):
+                keywords.apply(batch.ids, self._analysed(batch), batch.removed, position)
+            keywords.apply(NONE, [], NONE, position)
+        for part, index in (("vectors", vectors), ("keywords", keywords)):
+            (staging / part).mkdir()
+            index.save(staging / part)
+        shutil.rmtree(work)
+        return len(vectors)
+
+    def _working_copy(self, base: Generation | None, folder: Path) -> ScoredIndex:
+        folder.mkdir(parents=True)
+        if base is None:
+            return self._keywords.new(folder)
+        self._keywords.open(base.folder / "keywords").save(folder)
+        return self._keywords.open(folder)
+
+    def _analysed(self, batch: ChangeBatch) -> list[Sequence[str]]:
+        return [self._settings.analyse(text) for text in batch.texts]
+
+    # ── checking ──
+
+    def check(self) -> list[str]:
+        """Every problem of the current generation, in words; empty when it is healthy or when there is none."""
+        try:
+            base = self._current(self._feed.position())
+        except IndexDamaged as error:
+            return [str(error)]
+        if base is None:
+            return []
+        if problems := base.problems():
+            return problems
+        return [*self._check_vectors(base), *self._check_keywords(base)]
+
+    def _check_vectors(self, base: Generation) -> list[str]:
+        try:
+            index = self._vectors.open(base.folder / "vectors")
+        except (OSError, ValueError) as error:
+            return [f"the vector index cannot be opened: {error}"]
+        problems = _differences("vector", index.ids(), self._feed.live_ids(base.position))
+        rows, ids = index.rows(), index.ids()
+        for first in range(0, len(rows), REMEMBERED):
+            block = rows[first : first + REMEMBERED].astype(np.float64)
+            off = ~(np.abs(np.linalg.norm(block, axis=1) - 1) <= UNIT)  # true of NaN as well
+            problems += [f"the vector of chunk {ids[first + row]} is not of length 1" for row in np.flatnonzero(off)]
+        return problems
+
+    def _check_keywords(self, base: Generation) -> list[str]:
+        try:
+            index = self._keywords.open(base.folder / "keywords")
+        except (OSError, ValueError) as error:
+            return [f"the keyword index cannot be opened: {error}"]
+        return _differences("keyword", index.ids(), self._feed.live_ids(base.position))
+
+
+def _differences(part: str, held: Ids, alive: Ids) -> list[str]:
+    problems = []
+    for ids, what in ((np.setdiff1d(alive, held), "lacks"), (np.setdiff1d(held, alive), "still holds")):
+        if len(ids):
+            problems.append(f"the {part} index {what} {len(ids)} chunks, chunk {ids[0]} first")
+    return problems

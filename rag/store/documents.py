@@ -1,0 +1,264 @@
+"""Reading documents, and the passages that a ranking points to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from rag.errors import NotFound
+from rag.store.permitted import Predicate
+from rag.store.tables import chunks, contents, document_labels, documents, sources
+from rag.types import Hit, Metadata, Passage, Place
+
+MANY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as it is listed: the place, not the text."""
+
+    id: int
+    collection_id: int
+    content_id: int
+    previous_id: int | None
+    uri: str
+    external_id: str | None
+    title: str
+    media_type: str
+    metadata: Metadata
+    owner: str
+    labels: tuple[str, ...]
+    characters: int
+    created_at: datetime
+    removed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    id: int
+    ordinal: int
+    start: int
+    end: int
+    headings: tuple[str, ...]
+    page: int | None
+
+
+def shown_title(title: str, name: str) -> str:
+    """What a document is called: its text's own title, else the name of the place."""
+    return title or name
+
+
+def _select() -> Select[Any]:
+    return select(
+        documents.c.id,
+        documents.c.collection_id,
+        documents.c.content_id,
+        documents.c.previous_id,
+        documents.c.uri,
+        documents.c.external_id,
+        contents.c.title,
+        documents.c.name,
+        documents.c.media_type,
+        documents.c.metadata,
+        documents.c.owner,
+        func.length(contents.c.text).label("characters"),
+        documents.c.created_at,
+        documents.c.removed_at,
+    ).join(contents, contents.c.id == documents.c.content_id)
+
+
+def _values(connection: Connection, rows: Sequence[Row[Any]]) -> list[StoredDocument]:
+    labels: dict[int, list[str]] = {}
+    ids = [row.id for row in rows]
+    for i in range(0, len(ids), MANY):
+        for document_id, label in connection.execute(
+            select(document_labels.c.document_id, document_labels.c.label)
+            .where(document_labels.c.document_id.in_(ids[i : i + MANY]))
+            .order_by(document_labels.c.label)
+        ):
+            labels.setdefault(document_id, []).append(label)
+    return [
+        StoredDocument(
+            row.id,
+            row.collection_id,
+            row.content_id,
+            row.previous_id,
+            row.uri,
+            row.external_id,
+            shown_title(row.title, row.name),
+            row.media_type,
+            row.metadata,
+            row.owner,
+            tuple(labels.get(row.id, ())),
+            row.characters,
+            row.created_at,
+            row.removed_at,
+        )
+        for row in rows
+    ]
+
+
+def listing(
+    connection: Connection, predicate: Predicate, at: int, *, after: int = 0, limit: int
+) -> list[StoredDocument]:
+    """The documents that may be seen, by id, beginning behind the id `after`."""
+    query = (
+        _select()
+        .where(predicate.documents(connection.dialect.name, at), documents.c.id > after)
+        .order_by(documents.c.id)
+        .limit(limit)
+    )
+    return _values(connection, connection.execute(query).all())
+
+
+def get(connection: Connection, predicate: Predicate, at: int, document_id: int) -> StoredDocument:
+    """One live document that may be seen. Raises NotFound for one that is gone, or not to be seen: no difference."""
+    query = _select().where(predicate.documents(connection.dialect.name, at), documents.c.id == document_id)
+    found = _values(connection, connection.execute(query).all())
+    if not found:
+        raise NotFound(f"no document {document_id}")
+    return found[0]
+
+
+def collection_of(connection: Connection, document_id: int) -> int:
+    """The collection of a document, alive or not."""
+    found = connection.scalar(select(documents.c.collection_id).where(documents.c.id == document_id))
+    if found is None:
+        raise NotFound(f"no document {document_id}")
+    return int(found)
+
+
+def text_of(connection: Connection, content_id: int) -> str:
+    found = connection.scalar(select(contents.c.text).where(contents.c.id == content_id))
+    if found is None:
+        raise NotFound(f"no content {content_id}")
+    return str(found)
+
+
+def chunks_of(connection: Connection, content_id: int) -> list[StoredChunk]:
+    """The live chunks of a content, in order."""
+    rows = connection.execute(
+        select(chunks.c.id, chunks.c.ordinal, chunks.c.start, chunks.c.end, chunks.c.headings, chunks.c.page)
+        .where(chunks.c.content_id == content_id, chunks.c.removed_position.is_(None))
+        .order_by(chunks.c.ordinal)
+    )
+    return [StoredChunk(r[0], r[1], r[2], r[3], tuple(r[4]), r[5]) for r in rows]
+
+
+def known_contents(connection: Connection, collection_id: int, digests: Sequence[bytes]) -> set[bytes]:
+    """Which of these contents the collection holds, alive or not."""
+    found: set[bytes] = set()
+    for i in range(0, len(digests), MANY):
+        rows = connection.execute(
+            select(contents.c.digest).where(
+                contents.c.collection_id == collection_id, contents.c.digest.in_(digests[i : i + MANY])
+            )
+        )
+        found.update(bytes(row[0]) for row in rows)
+    return found
+
+
+def owners_of(connection: Connection, collection_id: int, source_uris: Sequence[str]) -> set[str]:
+    """Whose live documents stand in these sources."""
+    found: set[str] = set()
+    for i in range(0, len(source_uris), MANY):
+        rows = connection.execute(
+            select(documents.c.owner)
+            .distinct()
+            .join(sources, sources.c.id == documents.c.source_id)
+            .where(
+                sources.c.collection_id == collection_id,
+                sources.c.uri.in_(source_uris[i : i + MANY]),
+                documents.c.removed_position.is_(None),
+            )
+        )
+        found.update(row[0] for row in rows)
+    return found
+
+
+def source_documents(connection: Connection, collection_id: int, uri: str, digest: bytes) -> int | None:
+    """How many documents a source holds, if it was taken in whole with this digest and all are alive; else None."""
+    return connection.scalar(
+        select(sources.c.documents).where(
+            sources.c.collection_id == collection_id, sources.c.uri == uri, sources.c.digest == digest
+        )
+    )
+
+
+def passages(connection: Connection, hits: Sequence[Hit], predicate: Predicate, at: int) -> list[Passage]:
+    """The texts behind a ranking, in its order, each with every place that may be seen.
+
+    Read in the transaction that ranked, so that a text whose last place went away in between cannot appear.
+    """
+    rows = _chunk_rows(connection, [hit.chunk_id for hit in hits])
+    places = _places(connection, {row.content_id for row in rows.values()}, predicate, at)
+    found = []
+    for hit in hits:
+        row = rows.get(hit.chunk_id)
+        if row is None or not places.get(row.content_id):
+            continue
+        there = tuple(places[row.content_id])
+        found.append(
+            Passage(
+                hit=hit,
+                text=row.text,
+                title=there[0].title,
+                headings=tuple(row.headings),
+                places=there,
+                page=row.page,
+                start=row.start,
+                end=row.end,
+                content_id=row.content_id,
+            )
+        )
+    return found
+
+
+def chunk_texts(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
+    """The text of each chunk, alive or not, by id."""
+    return {key: row.text for key, row in _chunk_rows(connection, list(ids)).items()}
+
+
+def _chunk_rows(connection: Connection, ids: Sequence[int]) -> Mapping[int, Any]:
+    found: dict[int, Any] = {}
+    for i in range(0, len(ids), MANY):
+        for row in connection.execute(
+            select(
+                chunks.c.id,
+                chunks.c.content_id,
+                chunks.c.headings,
+                chunks.c.page,
+                chunks.c.start,
+                chunks.c.end,
+                func.substr(contents.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start).label("text"),
+            )
+            .join(contents, contents.c.id == chunks.c.content_id)
+            .where(chunks.c.id.in_(ids[i : i + MANY]))
+        ):
+            found[row.id] = row
+    return found
+
+
+def _places(connection: Connection, content_ids: set[int], predicate: Predicate, at: int) -> dict[int, list[Place]]:
+    found: dict[int, list[Place]] = {}
+    wanted = sorted(content_ids)
+    for i in range(0, len(wanted), MANY):
+        for row in connection.execute(
+            select(
+                documents.c.content_id,
+                documents.c.id,
+                documents.c.uri,
+                documents.c.external_id,
+                contents.c.title,
+                documents.c.name,
+                documents.c.metadata,
+            )
+            .join(contents, contents.c.id == documents.c.content_id)
+            .where(predicate.documents(connection.dialect.name, at), documents.c.content_id.in_(wanted[i : i + MANY]))
+            .order_by(documents.c.id)
+        ):
+            place = Place(row.id, row.uri, row.external_id, shown_title(row.title, row.name), row.metadata)
+            found.setdefault(row.content_id, []).append(place)
+    return found

@@ -1,0 +1,406 @@
+"""Every table, once. Migrations create them; a test keeps the two equal.
+
+Conventions: integer ids are never reused (AUTOINCREMENT on SQLite, sequences on PostgreSQL); interactions and
+conversations have ULIDs; times are UTC; a `digest` is a keyed BLAKE2b; `added_position` and `removed_position` say from
+which position of the collection on a row is alive, and from which on it no longer is (NULL: alive).
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware UTC time on every database; SQLite keeps it naive and we give the zone back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone: {value!r}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite only autoincrements a column declared INTEGER
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+def _created() -> Column[datetime]:
+    return Column("created_at", Utc, nullable=False)
+
+
+# ── who and where ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+installation = Table(  # one row: the secret that keys every digest
+    "installation",
+    metadata,
+    _id(),
+    Column("secret", LargeBinary, nullable=False),
+    _created(),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),
+    _created(),
+    sqlite_autoincrement=True,
+)
+
+embedders = Table(  # every embedder that ever filled a collection, by fingerprint
+    "embedders",
+    metadata,
+    _id(),
+    Column("fingerprint", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("dim", Integer, nullable=False),
+    _created(),
+    sqlite_autoincrement=True,
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    _id(),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("embedder_id", Id, ForeignKey("embedders.id"), nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),  # the counter a writer locks
+    _created(),
+    UniqueConstraint("tenant_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+changes = Table(  # one row a position: who moved the collection from the one before, and by how much
+    "changes",
+    metadata,
+    Column("collection_id", Id, ForeignKey("collections.id"), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("documents_added", Integer, nullable=False),
+    Column("documents_removed", Integer, nullable=False),
+    Column("chunks_added", Integer, nullable=False),
+    Column("chunks_removed", Integer, nullable=False),
+    _created(),
+)
+
+# ── texts and where they stand ──────────────────────────────────────────────────────────────────────────────────────
+
+sources = Table(  # one row a file, page or upload that was taken in; digest NULL until it was taken in whole
+    "sources",
+    metadata,
+    _id(),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("digest", LargeBinary),
+    Column("documents", Integer, nullable=False, server_default=text("0")),
+    Column("seen_at", Utc, nullable=False),
+    UniqueConstraint("collection_id", "uri"),
+    sqlite_autoincrement=True,
+)
+
+contents = Table(  # a text, once per collection
+    "contents",
+    metadata,
+    _id(),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("text_digest", LargeBinary, nullable=False),  # of title and text exactly as stored
+    Column("outline", Json, nullable=False),
+    Column("erased_at", Utc),
+    _created(),
+    UniqueConstraint("collection_id", "digest"),
+    sqlite_autoincrement=True,
+)
+
+documents = Table(  # a place where a content stands; a changed document is a new row that names the one before
+    "documents",
+    metadata,
+    _id(),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("content_id", Id, ForeignKey("contents.id"), nullable=False),
+    Column("source_id", Id, ForeignKey("sources.id")),
+    Column("previous_id", Id, ForeignKey("documents.id")),
+    Column("uri", Text, nullable=False),
+    Column("external_id", Text),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("added_position", BigInteger, nullable=False),
+    Column("removed_position", BigInteger),
+    _created(),
+    Column("removed_at", Utc),
+    Index("ix_documents_content_id", "content_id"),
+    Index("ix_documents_source_id", "source_id"),
+    Index("ix_documents_collection_id_external_id", "collection_id", "external_id"),
+    Index("ix_documents_collection_id_added_position", "collection_id", "added_position"),
+    Index("ix_documents_collection_id_removed_position", "collection_id", "removed_position"),
+    Index(
+        "uq_documents_live_uri",
+        "collection_id",
+        "uri",
+        unique=True,
+        sqlite_where=text("removed_position IS NULL"),
+        postgresql_where=text("removed_position IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+document_labels = Table(  # a document without labels is seen by all of its tenant
+    "document_labels",
+    metadata,
+    Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("label", Text, primary_key=True),
+)
+
+chunks = Table(  # alive as long as any live document holds its content; a content that comes back gets new chunks
+    "chunks",
+    metadata,
+    _id(),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("content_id", Id, ForeignKey("contents.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("start", Integer, nullable=False),  # code points into contents.text
+    Column("end", Integer, nullable=False),
+    Column("headings", Json, nullable=False),
+    Column("page", Integer),
+    Column("digest", LargeBinary, nullable=False),  # of exactly the string that is embedded
+    Column("added_position", BigInteger, nullable=False),
+    Column("removed_position", BigInteger),
+    Index("ix_chunks_content_id", "content_id"),
+    Index("ix_chunks_collection_id_added_position", "collection_id", "added_position"),
+    Index("ix_chunks_collection_id_removed_position", "collection_id", "removed_position"),
+    sqlite_autoincrement=True,
+)
+
+vectors = Table(  # float32, little endian, unit length; never computed twice for one tenant and embedder
+    "vectors",
+    metadata,
+    _id(),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("embedder_id", Id, ForeignKey("embedders.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    UniqueConstraint("tenant_id", "embedder_id", "digest"),
+    sqlite_autoincrement=True,
+)
+
+# ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("user", Text, nullable=False),
+    _created(),
+)
+
+texts = Table(  # rendered prompts, by what they say: no text twice
+    "texts",
+    metadata,
+    _id(),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("tenant_id", "digest"),
+    sqlite_autoincrement=True,
+)
+
+interactions = Table(
+    "interactions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("collection_id", Id, ForeignKey("collections.id")),
+    Column("collection", Text, nullable=False),  # its name, kept if the collection goes
+    Column("conversation_id", Text, ForeignKey("conversations.id")),
+    Column("user", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("search_query", Text, nullable=False),
+    Column("prompt_id", Id, ForeignKey("texts.id")),
+    Column("prompt_tokens_packed", Integer),
+    Column("answer", Text),
+    Column("abstained", Boolean),
+    Column("finish_reason", Text),
+    Column("error", Text),
+    Column("citations", Json, nullable=False),
+    Column("candidates", Json, nullable=False),  # [[chunk_id, score, {stage: [rank, score]}], …], passages left out
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("timings_ms", Json, nullable=False),
+    Column("total_ms", Float, nullable=False),
+    _created(),
+    Index("ix_interactions_tenant_id_id", "tenant_id", "id"),
+    Index("ix_interactions_conversation_id", "conversation_id"),
+    Index("ix_interactions_model_id", "model", "id"),
+    Index("ix_interactions_user_id", "user", "id"),
+)
+
+interaction_passages = Table(  # what the generator was shown; the text is contents.text[start:end]
+    "interaction_passages",
+    metadata,
+    Column("interaction_id", Text, ForeignKey("interactions.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # cited as [number]
+    Column("chunk_id", Id, ForeignKey("chunks.id"), nullable=False),
+    Column("content_id", Id, ForeignKey("contents.id"), nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("headings", Json, nullable=False),
+    Column("page", Integer),
+    Column("places", Json, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("parts", Json, nullable=False),
+    Column("cited", Boolean, nullable=False),
+    Index("ix_interaction_passages_content_id", "content_id"),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    _id(),
+    Column("interaction_id", Text, ForeignKey("interactions.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Float),  # NULL: does not apply
+    Column("label", Text),
+    Column("explanation", Text),
+    Column("annotator_kind", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    _created(),
+    Index("ix_scores_interaction_id", "interaction_id"),
+    Index("ix_scores_name_value", "name", "value"),
+    CheckConstraint("annotator_kind IN ('HUMAN', 'LLM', 'CODE')", name="annotator_kind"),
+    sqlite_autoincrement=True,
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    _id(),
+    Column("interaction_id", Text, ForeignKey("interactions.id", ondelete="CASCADE"), nullable=False),
+    Column("user", Text, nullable=False),
+    Column("rating", Integer),  # -1 bad, 0 neither, 1 good; NULL: not rated
+    Column("label", Text),
+    Column("comment", Text),
+    _created(),
+    Index("ix_feedback_interaction_id", "interaction_id"),
+    CheckConstraint("rating IN (-1, 0, 1)", name="rating"),
+    sqlite_autoincrement=True,
+)
+
+# ── running the house ───────────────────────────────────────────────────────────────────────────────────────────────
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _id(),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("progress", Json, nullable=False),
+    Column("result", Json),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("lease_owner", Text),
+    Column("lease_until", Utc),
+    Column("user", Text, nullable=False),
+    _created(),
+    Column("finished_at", Utc),
+    Index("ix_jobs_state_id", "state", "id"),
+    CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+    sqlite_autoincrement=True,
+)
+
+tokens = Table(  # bearer tokens; the secret itself is shown once and never kept
+    "tokens",
+    metadata,
+    _id(),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("labels", Json),  # NULL sees every label
+    _created(),
+    Column("expires_at", Utc),
+    Column("revoked_at", Utc),
+    Index(
+        "uq_tokens_live_name",
+        "tenant_id",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+audit = Table(  # what was done to the installation by whom; never changed
+    "audit",
+    metadata,
+    _id(),
+    Column("tenant_id", Id, ForeignKey("tenants.id")),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    _created(),
+    sqlite_autoincrement=True,
+)

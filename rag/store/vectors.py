@@ -1,0 +1,126 @@
+"""Vectors by what was embedded, and the feed from which every index is filled."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, and_, func, or_, select
+
+from ingest.chunk import embedded_text
+from rag.errors import StoreNotReady
+from rag.store.collections import Collection, position
+from rag.store.database import Database
+from rag.store.permitted import alive
+from rag.store.tables import chunks, contents, vectors
+from rag.types import ChangeBatch, Ids, Vectors
+
+MANY = 500
+
+
+def known(connection: Connection, collection: Collection, digests: Sequence[bytes]) -> set[bytes]:
+    """Which of these embedded strings have a vector already."""
+    found: set[bytes] = set()
+    for i in range(0, len(digests), MANY):
+        rows = connection.execute(
+            select(vectors.c.digest).where(
+                vectors.c.tenant_id == collection.tenant_id,
+                vectors.c.embedder_id == collection.embedder_id,
+                vectors.c.digest.in_(digests[i : i + MANY]),
+            )
+        )
+        found.update(bytes(row[0]) for row in rows)
+    return found
+
+
+def pack(row: np.ndarray) -> bytes:
+    """A vector as it is stored: float32, little endian."""
+    return np.ascontiguousarray(row, dtype="<f4").tobytes()
+
+
+def unpack(rows: Sequence[bytes], dim: int) -> Vectors:
+    """Stored vectors as an array (n, dim)."""
+    return np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), dim).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFeed:
+    """One collection's chunks as its indexes follow them. Every call reads in a transaction of its own."""
+
+    database: Database
+    collection: Collection
+
+    @property
+    def dim(self) -> int:
+        return self.collection.dim
+
+    def position(self) -> int:
+        with self.database.read() as connection:
+            return position(connection, self.collection.id)
+
+    def live_ids(self, at: int) -> Ids:
+        query = select(chunks.c.id).where(chunks.c.collection_id == self.collection.id, alive(chunks, at))
+        with self.database.read() as connection:
+            return np.sort(np.fromiter((row[0] for row in connection.execute(query)), dtype=np.int64))
+
+    def changes(self, after: int, upto: int, batch: int = 4096) -> Iterator[ChangeBatch]:
+        with self.database.read() as connection:
+            removed = self._removed(connection, after, upto) if after else np.empty(0, np.int64)
+            last = 0
+            while True:
+                found = self._added(connection, after, upto, last, batch)
+                if not len(found.ids):
+                    break
+                last = int(found.ids[-1])
+                yield ChangeBatch(found.ids, found.vectors, found.texts, removed)
+                removed = np.empty(0, np.int64)
+            if len(removed):
+                yield ChangeBatch(found.ids, found.vectors, found.texts, removed)
+
+    def _removed(self, connection: Connection, after: int, upto: int) -> Ids:
+        rows = connection.execute(
+            select(chunks.c.id).where(
+                chunks.c.collection_id == self.collection.id,
+                chunks.c.removed_position > after,
+                chunks.c.removed_position <= upto,
+                chunks.c.added_position <= after,
+            )
+        )
+        return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))
+
+    def _added(self, connection: Connection, after: int, upto: int, last: int, batch: int) -> ChangeBatch:
+        length = chunks.c.end - chunks.c.start
+        rows = connection.execute(
+            select(
+                chunks.c.id,
+                vectors.c.data,
+                contents.c.title,
+                chunks.c.headings,
+                func.substr(contents.c.text, chunks.c.start + 1, length),
+            )
+            .join(contents, contents.c.id == chunks.c.content_id)
+            .outerjoin(
+                vectors,
+                and_(
+                    vectors.c.digest == chunks.c.digest,
+                    vectors.c.tenant_id == self.collection.tenant_id,
+                    vectors.c.embedder_id == self.collection.embedder_id,
+                ),
+            )
+            .where(
+                chunks.c.collection_id == self.collection.id,
+                chunks.c.id > last,
+                chunks.c.added_position > after,
+                chunks.c.added_position <= upto,
+                or_(chunks.c.removed_position.is_(None), chunks.c.removed_position > upto),
+            )
+            .order_by(chunks.c.id)
+            .limit(batch)
+        ).all()
+        if lost := [row[0] for row in rows if row[1] is None]:
+            raise StoreNotReady(
+                f"{len(lost)} chunks of {self.collection.name!r} have no vector (chunk {lost[0]} first); "
+                "run `rag doctor --repair`"
+            )
+        texts = [embedded_text(row[2], tuple(row[3]), row[4]) for row in rows]
+        ids = np.fromiter((row[0] for row in rows), dtype=np.int64)
+        return ChangeBatch(ids, unpack([row[1] for row in rows], self.dim), texts, np.empty(0, np.int64))

@@ -1,0 +1,435 @@
+"""The vocabulary above ingest/types.py: values and protocols. Read this first.
+
+One shape per role, batch first, and a wrapper keeps the shape. Shapes of arrays stand in comments:
+n texts or chunks, q questions, d dimensions.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as CancelToken
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.types import Metadata, MetadataValue
+
+__all__ = ["CancelToken", "Metadata", "MetadataValue"]
+
+Vectors = NDArray[np.float32]  # (n, d), unit rows: inner product is the cosine
+Ids = NDArray[np.int64]  # (n,), chunk ids
+Mode = Literal["hybrid", "semantic", "keyword"]
+
+
+# ── who may see what ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks."""
+
+    tenant_id: int
+    user: str  # the token's name; "local" on the command line
+    labels: frozenset[str] | None = None  # None sees every label; unlabelled documents are seen by all of the tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmap:
+    """A set of chunk ids as packed bits, least significant bit first: bit i of the array is chunk id i."""
+
+    bits: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, ids: Sequence[int] | Ids) -> "Bitmap":
+        """The bitmap with exactly these ids set."""
+        array = np.asarray(ids, dtype=np.int64)
+        flags = np.zeros(int(array.max()) + 1 if array.size else 0, dtype=bool)
+        flags[array] = True
+        return cls(np.packbits(flags, bitorder="little"))
+
+    def mask(self, ids: Ids) -> NDArray[np.bool_]:
+        """For each id, whether it is in the set.  ids (n,) → (n,)"""
+        inside = (ids >= 0) & (ids < self.bits.size * 8)
+        safe = np.where(inside, ids, 0)
+        if not self.bits.size:
+            return np.zeros(ids.shape, dtype=bool)
+        return np.asarray(inside & ((self.bits[safe >> 3] >> (safe & 7).astype(np.uint8)) & 1).astype(bool))
+
+    def ids(self) -> Ids:
+        """The ids in the set, ascending."""
+        return np.flatnonzero(np.unpackbits(self.bits, bitorder="little")).astype(np.int64)
+
+    def count(self) -> int:
+        """How many ids are in the set."""
+        return int(np.bitwise_count(self.bits).sum())
+
+
+class Permitted(Protocol):
+    """The chunks that may be seen by one question, as the SQL database says at `position`."""
+
+    @property
+    def position(self) -> int: ...
+
+    def bitmap(self) -> Bitmap:
+        """The permitted chunk ids; computed on first use, the same object afterwards."""
+        ...
+
+
+# ── search ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where one stage of retrieval placed a hit."""
+
+    rank: int  # 1-based
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    chunk_id: int
+    score: float  # of the last stage; comparable within one ranking only
+    parts: Mapping[str, Part]  # "dense", "bm25", "fused", "rerank", … in the order of the stages
+
+
+Ranking = list[Hit]
+"""Best first, ordered by (-score, chunk_id); a function of position, generation and query, nothing else."""
+
+
+class Embedder(Protocol):
+    """Texts become unit vectors. The same text gives the same vector whatever stands beside it in the batch."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the vectors could: model, revision, weights, tokenizer, pooling, prefixes, normalisation,
+        dimension, maximum length, precision, runtime."""
+        ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest text that is embedded whole, special tokens included."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens included; never capped."""
+        ...
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors: ...
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors: ...
+
+
+class VectorIndex(Protocol):
+    """Nearest chunks by inner product among the permitted.
+
+    A backend is a module in rag/vectors with `new(dim) -> VectorIndex` and `open(folder) -> VectorIndex`.
+    """
+
+    @property
+    def position(self) -> int:
+        """Every change up to this position is in; none after it."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def ids(self) -> Ids:
+        """The chunk ids held (n,), ascending."""
+        ...
+
+    def apply(self, ids: Ids, vectors: Vectors, removed: Ids, upto: int) -> None:
+        """Take in added rows (ids (n,), vectors (n, d)), drop `removed`, and stand at position `upto`.
+
+        Adding an id that is held replaces its row; removing one that is not held is no error.
+        Raises ValueError on NaN, infinity or a wrong dimension, changing nothing.
+        """
+        ...
+
+    def search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]:
+        """For each query (q, d) the k nearest permitted chunks, with part "dense"; fewer if fewer are permitted."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the index into an existing empty folder, `position` included."""
+        ...
+
+
+class KeywordIndex(Protocol):
+    """BM25 among the permitted. A backend is a module in rag/keywords with `new(folder)` and `open(folder)`."""
+
+    @property
+    def position(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def ids(self) -> Ids: ...
+
+    def apply(self, ids: Ids, tokens: Sequence[Sequence[str]], removed: Ids, upto: int) -> None: ...
+
+    def search(self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted) -> list[Ranking]:
+        """For each query's analysed tokens the k best permitted chunks that hold at least one, with part "bm25"."""
+        ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """Part of what happened to one collection's chunks between two positions, net: what came and went in between is
+    in neither list."""
+
+    ids: Ids  # (n,), added, ascending
+    vectors: Vectors  # (n, d)
+    texts: Sequence[str]  # n strings, exactly what was embedded
+    removed: Ids  # (m,)
+
+
+class Feed(Protocol):
+    """The SQL truth about one collection's chunks under one embedder, as indexes follow it."""
+
+    @property
+    def dim(self) -> int: ...
+
+    def position(self) -> int:
+        """The position of the last committed change."""
+        ...
+
+    def changes(self, after: int, upto: int, batch: int = 4096) -> Iterator[ChangeBatch]:
+        """What leads from the state at `after` to the state at `upto`, in batches of at most `batch` added chunks.
+        `after=0` gives every chunk alive at `upto`."""
+        ...
+
+    def live_ids(self, at: int) -> Ids:
+        """The chunk ids alive at a position, ascending; what an index at that position must hold."""
+        ...
+
+
+class Retriever(Protocol):
+    """Questions become rankings. Dense, Keyword, Fused(…), Reranked(…), Diverse(…) all keep this shape."""
+
+    def retrieve(self, questions: Sequence[str], k: int, permitted: Permitted) -> list[Ranking]: ...
+
+
+class Reranker(Protocol):
+    """How relevant a text is to a question, judged by a model that reads both."""
+
+    @property
+    def name(self) -> str: ...
+
+    def relevance(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """One score a (question, text) pair, higher is better, comparable between pairs.  → (n,)"""
+        ...
+
+
+# ── passages, prompts, answers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A live, permitted document that holds a text."""
+
+    document_id: int
+    uri: str
+    external_id: str | None
+    title: str  # the content's own title, else the place's name
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk as evidence: `text` is the document's text[start:end]."""
+
+    hit: Hit
+    text: str
+    title: str
+    headings: tuple[str, ...]
+    places: tuple[Place, ...]  # never empty; ordered by document id
+    page: int | None
+    start: int
+    end: int
+    content_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a generator is given. Passage n of the prompt is cited as [n], 1-based."""
+
+    question: str
+    messages: tuple[Message, ...]
+    passages: tuple[Passage, ...]  # packed whole by rank; those that did not fit are not here
+    template: str  # "name@digest"
+    tokens: int  # of the messages, as the generator counts them
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    max_tokens: int = 512
+    temperature: float = 0.0  # 0 is greedy
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Some more of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int | None  # None where the generator has no tokens
+    completion_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The last event of every generation that did not raise."""
+
+    reason: Literal["stop", "length", "cancelled", "abstained"]
+
+
+Event = Text | Usage | Finish
+
+
+class Generator(Protocol):
+    """A prompt becomes a stream of text. Raises GeneratorFailed, never a library's own error."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def revision(self) -> str:
+        """Which weights or which server's model; "" only where there is none to name."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """The longest prompt plus answer; packing and max_tokens must stay within it."""
+        ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the messages as rendered for the model, template included."""
+        ...
+
+    def generate(self, prompt: Prompt, settings: GenerationSettings, cancel: CancelToken) -> Iterator[Event]:
+        """Text events as they come, then one Usage, then one Finish. A set `cancel` ends it soon with "cancelled"."""
+        ...
+
+
+Verdict = Literal["supported", "partly", "contradicted", "unsupported"]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A sentence of an answer and the place in a passage that supports it best."""
+
+    start: int  # of the sentence, in the answer's text
+    end: int
+    passage: int | None  # 1-based number in the prompt; None when nothing supports the sentence
+    quote_start: int | None  # in the document's text, so that quote == document text[quote_start:quote_end]
+    quote_end: int | None
+    quote: str
+    support: float  # 0…1
+    verdict: Verdict
+    marked: bool  # whether the answer itself pointed to this passage with [n]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    citations: tuple[Citation, ...]
+    abstained: bool
+    generator: str
+    finish_reason: str
+    usage: Usage
+
+
+# ── the log, scores, evaluation ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One judgement of one interaction. `value` None means that the metric does not apply, never zero."""
+
+    name: str
+    value: float | None
+    label: str | None = None
+    explanation: str | None = None
+    annotator_kind: Literal["HUMAN", "LLM", "CODE"] = "CODE"
+    identifier: str = ""  # which scorer and version, or who
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One logged question and everything that led to its answer."""
+
+    id: str  # ULID
+    created_at: str  # UTC, RFC 3339
+    tenant_id: int
+    collection: str
+    user: str
+    conversation_id: str | None
+    origin: Literal["human", "synthetic", "generated"]
+    question: str
+    search_query: str
+    prompt: Prompt | None  # None when no generator was asked
+    answer: Answer | None  # None when it failed
+    error: str | None  # what failed, in words
+    passages: tuple[Passage, ...]  # in prompt order: passage n is cited as [n]
+    candidates: tuple[Hit, ...]  # the other hits, with rank and score in every stage
+    model: str
+    revision: str
+    template: str
+    settings: Mapping[str, MetadataValue]
+    position: int
+    generation: int
+    timings_ms: Mapping[str, float]
+    scores: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A judged question."""
+
+    id: str
+    question: str
+    answers: tuple[str, ...] = ()
+    relevant: Mapping[str, int] = field(default_factory=dict)  # external id → grade
+
+
+class Scorer(Protocol):
+    """A metric over logged interactions, so that a new one can be applied to the whole history."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def score(
+        self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
+    ) -> list[Score | None]:
+        """One score an interaction; None, or a Score whose value is None, where the metric does not apply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a scorer or generator may use besides itself."""
+
+    embedder: Embedder

@@ -1,0 +1,121 @@
+"""An ingest that is killed at any point and run again ends as one that was never killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from rag.app import App
+from rag.config import load
+from rag.store.tables import chunks, contents, documents
+
+FILES = 150
+KILL_AFTER_COMMITS = (1, 2, 3)
+
+# The child is the real command line. It is killed from inside, right after the n-th commit or just before it: a kill
+# from outside would land wherever the machine's load puts it, and mostly miss.
+KILLER = """
+import os, signal, sys
+from contextlib import contextmanager
+from rag.store.database import Database
+left, before = int(sys.argv[1]), sys.argv[2] == "before"
+write = Database.write
+@contextmanager
+def killing(self):
+    global left
+    with write(self) as connection:
+        yield connection
+        left -= 1
+        if left == 0 and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+Database.write = killing
+from rag.cli import main
+sys.argv = ["rag", *sys.argv[3:]]
+main()
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "RAG_EMBEDDER": "hashing:64"}
+
+
+def command(data: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "rag", "--data", str(data), *arguments]
+
+
+def ingest(data: Path, folder: Path) -> dict[str, object]:
+    done = subprocess.run(
+        command(data, "ingest", str(folder), "--json"), env=environment(), capture_output=True, text=True, check=True
+    )
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def state(data: Path) -> tuple[object, ...]:
+    """What is alive, without ids or positions."""
+    app = App.open(load({"data": data, "embedder": "hashing:64"}, {}).settings)
+    with app.database.read() as connection:
+        places = connection.execute(
+            select(documents.c.uri, contents.c.text)
+            .join(contents, contents.c.id == documents.c.content_id)
+            .where(documents.c.removed_position.is_(None))
+        ).all()
+        pieces = connection.execute(
+            select(contents.c.text, chunks.c.ordinal, chunks.c.start, chunks.c.end)
+            .join(contents, contents.c.id == chunks.c.content_id)
+            .where(chunks.c.removed_position.is_(None))
+        ).all()
+    app.close()
+    return sorted(map(repr, places)), sorted(map(repr, pieces))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred and fifty documents of twenty paragraphs, every tenth a copy."""
+    folder = tmp_path_factory.mktemp("docs")
+    for number in range(FILES):
+        told = number - 1 if number % 10 == 9 else number
+        paragraphs = [f"Document {told} says in part {i} that the value is {told * i}. " * 6 for i in range(20)]
+        (folder / f"{number:03d}.txt").write_text("\n\n".join(paragraphs))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    data = tmp_path_factory.mktemp("whole")
+    assert ingest(data, folder)["documents"] == FILES
+    return state(data)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("commits", KILL_AFTER_COMMITS)
+def test_killed_and_run_again(
+    folder: Path, whole: tuple[object, ...], tmp_path: Path, commits: int, moment: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    subprocess.run(command(data, "db", "upgrade"), env=environment(), check=True, capture_output=True)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLER, str(commits + 2), moment, "--data", str(data), "ingest", str(folder)],
+        env=environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    between = state(data)
+    assert between != whole, "the kill came too late to prove anything"
+    report = ingest(data, folder)
+    assert report["documents"] == FILES
+    assert state(data) == whole
+    healthy = subprocess.run(
+        command(data, "doctor", "--json"), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert json.loads(healthy.stdout)["ok"], healthy.stdout
+    assert healthy.returncode == 0

@@ -1,0 +1,245 @@
+"""The read route on both databases: what is found, said, checked, scored and logged, also when it fails."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from rag import embedders, scorers
+from rag.access import Access
+from rag.ask import Answering, Done, Question, Started, ask, stream
+from rag.corpus import Corpus, Origin, open_corpus
+from rag.errors import GeneratorFailed, WrongUsage
+from rag.search import OpenCollection, Search, search
+from rag.snapshots import Indexes
+from rag.store import interactions as interaction_store
+from rag.store.database import Database
+from rag.store.filters import Filter
+from rag.store.interactions import Query
+from rag.store.vectors import CollectionFeed
+from rag.types import (
+    CancelToken,
+    Embedder,
+    Event,
+    Finish,
+    GenerationSettings,
+    Interaction,
+    Message,
+    Models,
+    Principal,
+    Prompt,
+    Text,
+    Usage,
+)
+
+FRUIT = {
+    "apples.md": "# Apples\n\nApples are red. They grow on trees in the garden.\n",
+    "bananas.txt": "Bananas are yellow. They grow in 12 bunches.",
+    "cherries.txt": "Cherries are small. Birds like cherries.",
+}
+
+
+@dataclass
+class Speaking:
+    """A generator that says what it is told, and remembers what it was asked."""
+
+    words: Sequence[str]
+    context_tokens: int = 4000
+    fails: bool = False
+    name: str = "speaking"
+    revision: str = "1"
+    asked: list[Prompt] = field(default_factory=list)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content.split()) for message in messages)
+
+    def generate(self, prompt: Prompt, settings: GenerationSettings, cancel: CancelToken) -> Iterator[Event]:
+        self.asked.append(prompt)
+        for word in self.words:
+            if cancel.is_set():
+                self.cancelled.set()
+                yield Finish("cancelled")
+                return
+            yield Text(word)
+        if self.fails:
+            raise GeneratorFailed("the server went away")
+        yield Usage(10, len(self.words))
+        yield Finish("stop")
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    return embedders.load("hashing:512", models_dir=tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def corpus(database: Database, embedder: Embedder, tmp_path: Path) -> Corpus:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for name, text in FRUIT.items():
+        (folder / name).write_text(text)
+    corpus = open_corpus(database, "default", "default", embedder, chunk_tokens=64, overlap_tokens=0)
+    corpus.add_paths([folder], Origin("local"), max_bytes=2**20)
+    return corpus
+
+
+@pytest.fixture
+def opened(corpus: Corpus, tmp_path: Path) -> OpenCollection:
+    feed = CollectionFeed(corpus.database, corpus.collection)
+    folder = tmp_path / "indexes"
+    folder.mkdir()
+    indexes = Indexes(folder, feed, fingerprint=corpus.collection.fingerprint)
+    return OpenCollection(corpus.database, corpus.collection, indexes, Access(), lambda: corpus.embedder)
+
+
+@pytest.fixture
+def principal(corpus: Corpus) -> Principal:
+    return Principal(corpus.collection.tenant_id, "ann")
+
+
+def answering(opened: OpenCollection, speaker: Speaking) -> Answering:
+    return Answering(opened, speaker, scorers.load(Models(opened.embedder())))
+
+
+def logged(opened: OpenCollection, principal: Principal) -> list[Interaction]:
+    with opened.database.read() as connection:
+        listed = interaction_store.listing(connection, principal.tenant_id, Query(), limit=10)
+        return [interaction_store.get(connection, principal.tenant_id, entry.id) for entry in listed]
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "semantic", "keyword"])
+def test_every_mode_finds_the_text(opened: OpenCollection, principal: Principal, mode: str) -> None:
+    found = search(opened, Search("yellow bananas", k=2, mode=mode), principal)  # type: ignore[arg-type]
+    assert found.passages[0].text == FRUIT["bananas.txt"]
+    assert found.passages[0].places[0].title == "bananas.txt"
+    assert found.position == 1
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_what_is_added_is_found_and_what_is_removed_is_gone_at_once(
+    opened: OpenCollection, corpus: Corpus, principal: Principal, tmp_path: Path, published: bool
+) -> None:
+    if published:
+        assert opened.indexes.publish() is not None
+    (tmp_path / "dates.txt").write_text("Dates are very dry bananas.")
+    new = corpus.add_paths([tmp_path / "dates.txt"], Origin("local"), max_bytes=1000)
+    texts = [p.text for p in search(opened, Search("dry bananas"), principal).passages]
+    assert texts[0] == "Dates are very dry bananas."
+    corpus.remove(new.document_ids, actor="x")
+    texts = [p.text for p in search(opened, Search("dry bananas"), principal).passages]
+    assert texts
+    assert "Dates are very dry bananas." not in texts
+
+
+def test_a_filter_leaves_only_what_passes(opened: OpenCollection, principal: Principal) -> None:
+    where = Filter.parse({"title": "cherries.txt"})
+    found = search(opened, Search("yellow bananas", where=where), principal)
+    assert [p.places[0].title for p in found.passages] == ["cherries.txt"]
+    nothing = search(opened, Search("yellow bananas", where=Filter.parse({"title": "nope"})), principal)
+    assert nothing.passages == ()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"query": "  "}, "empty"), ({"k": 0}, "between"), ({"mode": "magic"}, "one of")]
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    opened: OpenCollection, principal: Principal, wrong: dict[str, object], said: str
+) -> None:
+    with pytest.raises(WrongUsage, match=said):
+        search(opened, replace(Search("x"), **wrong), principal)  # type: ignore[arg-type]
+
+
+def test_an_answer_is_checked_scored_and_logged(opened: OpenCollection, principal: Principal) -> None:
+    speaker = Speaking(["Bananas are yellow. [1]", " They grow in 99 bunches."])
+    entry = ask(answering(opened, speaker), Question("What colour are bananas?", k=2), principal)
+    assert entry.answer is not None
+    first, second = entry.answer.citations[0], entry.answer.citations[-1]
+    assert (first.verdict, first.marked, first.quote) == ("supported", True, "Bananas are yellow.")
+    assert second.verdict == "contradicted", "the text says 12"
+    assert {score.name for score in entry.scores} >= {"faithfulness", "answer_relevancy", "context_relevancy"}
+    assert len(entry.passages) == 2
+    assert entry.candidates
+    assert entry.user == "ann"
+    assert logged(opened, principal) == [entry]
+    assert speaker.asked[0] == entry.prompt
+
+
+def test_steps_come_in_order_and_text_is_what_is_logged(opened: OpenCollection, principal: Principal) -> None:
+    steps = list(stream(answering(opened, Speaking(["Apples", " are", " red."])), Question("apples?"), principal))
+    assert isinstance(steps[0], Started)
+    assert isinstance(steps[-1], Done)
+    said = "".join(step.text for step in steps if isinstance(step, Text))
+    assert said == logged(opened, principal)[0].answer.text  # type: ignore[union-attr]
+
+
+def test_nothing_found_is_said_without_asking_anybody(opened: OpenCollection, principal: Principal) -> None:
+    speaker = Speaking(["I know everything."])
+    question = Question("bananas?", where=Filter.parse({"title": "nope"}))
+    entry = ask(answering(opened, speaker), question, principal)
+    assert entry.answer is not None
+    assert entry.answer.abstained
+    assert speaker.asked == []
+    assert logged(opened, principal) == [entry]
+
+
+def test_a_failure_is_logged_with_what_was_found(opened: OpenCollection, principal: Principal) -> None:
+    with pytest.raises(GeneratorFailed, match="went away"):
+        ask(answering(opened, Speaking(["Half"], fails=True)), Question("bananas?"), principal)
+    entry = logged(opened, principal)[0]
+    assert entry.error == "the server went away"
+    assert entry.prompt is not None
+    assert entry.scores == ()
+
+
+def test_an_empty_answer_is_a_failure(opened: OpenCollection, principal: Principal) -> None:
+    with pytest.raises(GeneratorFailed, match="empty"):
+        ask(answering(opened, Speaking(["", "  "])), Question("bananas?"), principal)
+    assert "empty" in str(logged(opened, principal)[0].error)
+
+
+def test_whoever_hangs_up_ends_it_and_is_logged(opened: OpenCollection, principal: Principal) -> None:
+    speaker = Speaking(["Bananas ", "are ", "yellow."] * 100)
+    steps = stream(answering(opened, speaker), Question("bananas?"), principal)
+    next(steps), next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    entry = logged(opened, principal)[0]
+    assert entry.answer is not None
+    assert (entry.answer.text, entry.answer.finish_reason) == ("Bananas ", "cancelled")
+
+
+def test_a_cancel_token_ends_it_and_is_logged(opened: OpenCollection, principal: Principal) -> None:
+    cancel, speaker = threading.Event(), Speaking(["Bananas ", "are ", "yellow."] * 100)
+    steps = stream(answering(opened, speaker), Question("bananas?"), principal, cancel)
+    said = []
+    for step in steps:
+        said.append(step)
+        if len(said) == 3:
+            cancel.set()
+    assert speaker.cancelled.is_set()
+    assert isinstance(said[-1], Done)
+    assert said[-1].interaction.answer.finish_reason == "cancelled"  # type: ignore[union-attr]
+    assert len(logged(opened, principal)) == 1
+
+
+def test_a_prompt_never_overflows_its_context(opened: OpenCollection, principal: Principal) -> None:
+    small = Speaking(["Yes."], context_tokens=220)
+    entry = ask(answering(opened, small), Question("bananas?", generation=GenerationSettings(max_tokens=50)), principal)
+    assert entry.prompt is not None
+    assert entry.prompt.tokens + 50 <= 220
+    assert len(entry.passages) + len(entry.candidates) >= 3, "what did not fit is a candidate"
+
+
+def test_who_may_not_see_a_text_gets_no_answer_from_it(
+    opened: OpenCollection, corpus: Corpus, principal: Principal, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.txt").write_text("The secret banana is blue.")
+    corpus.add_paths([tmp_path / "secret.txt"], Origin("local", labels=frozenset({"board"})), max_bytes=1000)
+    outsider = replace(principal, labels=frozenset())
+    insider = replace(principal, labels=frozenset({"board"}))
+    asked = Search("secret banana is blue")
+    assert search(opened, asked, insider).passages[0].text == "The secret banana is blue."
+    assert all("secret" not in p.text for p in search(opened, asked, outsider).passages)
+    assert all("secret" not in p.text for p in search(opened, replace(asked, mode="keyword"), outsider).passages)

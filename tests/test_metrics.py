@@ -1,0 +1,61 @@
+"""Our metrics equal trec_eval's, and count the queries that trec_eval's Python binding leaves out."""
+
+import pytest
+import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.errors import WrongUsage
+from rag.metrics import averages, by_query, metric, ranked
+
+NAMES = ["ndcg_cut_1", "ndcg_cut_10", "recall_5", "recall_100", "P_1", "P_5", "P_10", "recip_rank", "map"]
+FAMILIES = {"ndcg_cut.1,10", "recall.5,100", "P.1,5,10", "recip_rank", "map"}
+
+documents = st.sampled_from([f"d{i}" for i in range(12)] + ["é", "z", "Z", "10", "9", "文"])
+queries = st.sampled_from(["q1", "q2", "q3"])
+# few different scores, so that ties are common; some that differ in double precision only
+scores = st.sampled_from([0.0, -1.0, 1.0, 1.0 + 1e-12, 2.5, 0.1, 0.1 + 1e-10]) | st.floats(-1e6, 1e6, width=64)
+
+
+@given(
+    qrels=st.dictionaries(queries, st.dictionaries(documents, st.integers(0, 4), min_size=1), min_size=1),
+    run=st.dictionaries(queries, st.dictionaries(documents, scores)),
+)
+def test_equal_to_trec_eval(qrels: dict[str, dict[str, int]], run: dict[str, dict[str, float]]) -> None:
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, FAMILIES).evaluate(run)
+    for name in NAMES:
+        ours = by_query(name, qrels, run)
+        assert ours.keys() == qrels.keys()
+        for query, value in ours.items():
+            assert value == pytest.approx(theirs.get(query, {}).get(name, 0.0), abs=1e-9), (name, query)
+
+
+def test_a_silent_query_counts_as_zero() -> None:
+    qrels = {"q1": {"a": 1}, "q2": {"b": 1}}
+    run = {"q1": {"a": 1.0}}
+    assert averages(["recip_rank", "recall_100"], qrels, run) == {"recip_rank": 0.5, "recall_100": 0.5}
+
+
+def test_without_judged_queries_there_is_no_value() -> None:
+    assert averages(["map"], {}, {"q": {"a": 1.0}}) == {"map": None}
+
+
+def test_worked_values() -> None:
+    qrels = {"q": {"a": 3, "b": 1, "c": 0}}
+    run = {"q": {"x": 4.0, "a": 3.0, "c": 2.0, "b": 1.0}}
+    # gains 0, 3, 0, 1 at discounts 1, 1.585, 2, 2.3219; ideal 3, 1
+    dcg = 3 / 1.584962500721156 + 1 / 2.321928094887362
+    assert by_query("ndcg_cut_10", qrels, run)["q"] == pytest.approx(dcg / (3 + 1 / 1.584962500721156), abs=1e-12)
+    assert by_query("map", qrels, run)["q"] == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert by_query("recip_rank", qrels, run)["q"] == 0.5
+    assert by_query("P_5", qrels, run)["q"] == pytest.approx(2 / 5)
+
+
+def test_of_equal_scores_the_greater_name_comes_first() -> None:
+    assert ranked({"a": 1.0, "b": 1.0, "c": 2.0}) == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("name", ["ndcg", "ndcg_cut_0", "recall_", "mrr@10", "foo_10"])
+def test_an_unknown_metric_is_refused(name: str) -> None:
+    with pytest.raises(WrongUsage, match="no metric"):
+        metric(name)

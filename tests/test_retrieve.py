@@ -1,0 +1,219 @@
+"""Retrievers keep one shape whatever they wrap: the filter, the order, and the trail of every stage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rag.embedders.hashing import Hashing
+from rag.errors import WrongSetting
+from rag.keywords.analysis import analyse
+from rag.keywords.exact import ExactKeywords
+from rag.retrieve import Dense, Diverse, Fused, Keyword, Reranked
+from rag.snapshots import Indexes, View
+from rag.types import Permitted, Ranking, Retriever, Vectors
+from rag.vectors.exact import ExactVectors
+from tests.feeds import NONE, Allowed, MemoryFeed, allowed
+
+TEXTS = {
+    3: "The river floods its bank in spring",
+    5: "A bank lends money and asks for interest",
+    8: "Salmon swim up the river to spawn",
+    13: "Interest rates rise when money is scarce",
+    21: "The river floods its bank in spring",
+    34: "Boats lie on the bank of the lake",
+}
+QUESTIONS = ["river bank", "interest on money", "salmon", "volcano"]
+EMBEDDER = Hashing(64)
+
+
+@dataclass(frozen=True)
+class CountsSharedWords:
+    """A reranker whose judgement can be checked by hand."""
+
+    name: str = "shared words"
+
+    def relevance(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        return np.array([len(set(analyse(a)) & set(analyse(b))) for a, b in pairs], dtype=np.float32)
+
+
+def texts(chunks: Sequence[int]) -> list[str]:
+    return [TEXTS[chunk] for chunk in chunks]
+
+
+def rows(chunks: Sequence[int]) -> Vectors:
+    return EMBEDDER.embed_passages(texts(chunks))
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> View:
+    """Half of the texts in a snapshot, half in its tail."""
+    feed = MemoryFeed(64)
+    indexes = Indexes(tmp_path_factory.mktemp("index"), feed, fingerprint=EMBEDDER.fingerprint)
+    everything = [(chunk, row, text) for (chunk, text), row in zip(TEXTS.items(), rows(list(TEXTS)), strict=True)]
+    feed.commit(everything[:3])
+    indexes.publish()
+    feed.commit(everything[3:])
+    return indexes.view()
+
+
+def retrievers(view: View) -> dict[str, Retriever]:
+    dense, keyword = Dense(EMBEDDER, view.vectors), Keyword(view.keywords)
+    fused = Fused(dense, keyword)
+    return {
+        "dense": dense,
+        "keyword": keyword,
+        "weighted": fused,
+        "shallow": Fused(dense, keyword, depth=1),
+        "rrf": Fused(dense, keyword, method="rrf"),
+        "reranked": Reranked(fused, CountsSharedWords(), texts, depth=4),
+        "diverse": Diverse(fused, rows),
+        "all of it": Diverse(Reranked(fused, CountsSharedWords(), texts), view.vectors.rows, relevance=0.5),
+    }
+
+
+NAMES = ["dense", "keyword", "weighted", "shallow", "rrf", "reranked", "diverse", "all of it"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("may", [list(TEXTS), [3, 8, 34], [5], []], ids=len)
+def test_every_retriever_keeps_the_shape(view: View, name: str, may: list[int]) -> None:
+    retriever = retrievers(view)[name]
+    for k in (1, 3, 50):
+        rankings = retriever.retrieve(QUESTIONS, k, allowed(may))
+        assert rankings == [retriever.retrieve([question], k, allowed(may))[0] for question in QUESTIONS]
+        for ranking in rankings:
+            assert len(ranking) <= k
+            assert {hit.chunk_id for hit in ranking} <= set(may)
+            assert ranking == sorted(ranking, key=lambda hit: (-hit.score, hit.chunk_id))
+            for place, hit in enumerate(ranking, start=1):
+                *_, last = hit.parts.values()
+                assert (last.rank, last.score) == (place, hit.score)
+        if name not in ("keyword", "shallow"):
+            assert [len(ranking) for ranking in rankings] == [min(k, len(may))] * len(QUESTIONS)
+    assert retriever.retrieve([], 3, allowed(may)) == []
+
+
+def test_the_trail_of_every_stage_is_kept_in_order(view: View) -> None:
+    [ranking, *_] = retrievers(view)["all of it"].retrieve(QUESTIONS, 1, allowed(TEXTS))
+    assert [list(hit.parts) for hit in ranking] == [["dense", "bm25", "fused", "rerank", "diverse"]]
+
+
+def test_equal_texts_tie_and_come_in_the_order_of_their_ids(view: View) -> None:
+    for name in ("dense", "keyword", "weighted", "reranked"):
+        [ranking, *_] = retrievers(view)[name].retrieve(QUESTIONS, 6, allowed(TEXTS))
+        scores = {hit.chunk_id: hit.score for hit in ranking}
+        assert scores[3] == pytest.approx(scores[21], rel=1e-6)
+        order = [hit.chunk_id for hit in ranking]
+        assert order.index(21) == order.index(3) + 1
+
+
+@given(depth=st.integers(1, 8), alpha=st.sampled_from([0.0, 0.2, 0.5, 1.0]), question=st.sampled_from(QUESTIONS))
+def test_a_hit_of_one_arm_has_its_true_score_in_the_other(depth: int, alpha: float, question: str) -> None:
+    """Whatever the depth, a fused score is made of true scores: as if both arms had ranked every hit of either."""
+    vectors, keywords = ExactVectors(0, NONE, np.empty((0, 64), np.float32)), ExactKeywords()
+    ids = np.array(list(TEXTS))
+    vectors.apply(ids, rows(list(TEXTS)), NONE, 1)
+    keywords.apply(ids, [analyse(text) for text in TEXTS.values()], NONE, 1)
+    dense, keyword = Dense(EMBEDDER, vectors), Keyword(keywords)
+    may = allowed(TEXTS)
+    [found] = Fused(dense, keyword, alpha=alpha, depth=depth).retrieve([question], depth, may)
+    near = {hit.chunk_id: hit.score for hit in dense.retrieve([question], 99, may)[0]}
+    worded = {hit.chunk_id: hit.score for hit in keyword.retrieve([question], 99, may)[0]}
+    union = sorted({*list(near)[:depth], *list(worded)[:depth]})
+
+    def stretched(scores: dict[int, float], chunk: int) -> float:
+        values = [scores.get(other, 0.0) for other in union]
+        return (scores.get(chunk, 0.0) - min(values)) / (max(values) - min(values)) if len(set(values)) > 1 else 0.0
+
+    expected = {chunk: alpha * stretched(near, chunk) + (1 - alpha) * stretched(worded, chunk) for chunk in union}
+    assert [hit.score for hit in found] == pytest.approx(sorted(expected.values(), reverse=True)[:depth])
+    assert [expected[hit.chunk_id] for hit in found] == pytest.approx([hit.score for hit in found])
+
+
+def test_the_question_is_embedded_once(view: View) -> None:
+    asked: list[Sequence[str]] = []
+
+    class Watched(Hashing):
+        def embed_queries(self, texts: Sequence[str]) -> Vectors:
+            asked.append(texts)
+            return super().embed_queries(texts)
+
+    fused = Fused(Dense(Watched(64), view.vectors), Keyword(view.keywords), depth=1)
+    fused.retrieve(QUESTIONS, 1, allowed(TEXTS))
+    assert asked == [QUESTIONS]
+
+
+def test_alpha_at_its_ends_is_one_arm(view: View) -> None:
+    dense, keyword = Dense(EMBEDDER, view.vectors), Keyword(view.keywords)
+    may = allowed(TEXTS)
+    only_near = Fused(dense, keyword, alpha=1.0).retrieve(QUESTIONS, 6, may)
+    assert [[hit.chunk_id for hit in r] for r in only_near] == [
+        [hit.chunk_id for hit in r] for r in dense.retrieve(QUESTIONS, 6, may)
+    ]
+    only_words = Fused(dense, keyword, alpha=0.0).retrieve(QUESTIONS, 6, may)
+    for fused, worded in zip(only_words, keyword.retrieve(QUESTIONS, 6, may), strict=True):
+        if len({hit.score for hit in worded}) > 1:
+            assert [hit.chunk_id for hit in fused][: len(worded)] == [hit.chunk_id for hit in worded]
+
+
+def test_reranking_is_by_the_reranker_and_then_by_id(view: View) -> None:
+    [ranking] = retrievers(view)["reranked"].retrieve(["spring floods of the river"], 3, allowed(TEXTS))
+    assert [(hit.chunk_id, hit.score) for hit in ranking] == [(3, 3.0), (21, 3.0), (8, 1.0)]
+
+
+def test_a_reranker_that_gives_no_numbers_is_refused(view: View) -> None:
+    @dataclass(frozen=True)
+    class Broken(CountsSharedWords):
+        def relevance(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+            return np.full(len(pairs), np.nan, dtype=np.float32)
+
+    with pytest.raises(ValueError, match="not finite"):
+        Reranked(retrievers(view)["weighted"], Broken(), texts).retrieve(["river"], 2, allowed(TEXTS))
+
+
+def test_diversity_puts_a_repetition_behind_something_new(view: View) -> None:
+    plain = retrievers(view)["weighted"]
+    may = allowed(TEXTS)
+    before = [hit.chunk_id for hit in plain.retrieve(["river floods bank"], 6, may)[0]]
+    assert before[:2] == [3, 21]
+    spread = Diverse(plain, rows, relevance=0.5).retrieve(["river floods bank"], 6, may)[0]
+    after = [hit.chunk_id for hit in spread]
+    assert sorted(after) == sorted(before)
+    assert after[0] == 3
+    assert after.index(21) > 2
+    same = Diverse(plain, rows, relevance=1.0).retrieve(["river floods bank"], 6, may)[0]
+    assert [hit.chunk_id for hit in same] == before
+
+
+def test_the_position_of_the_permitted_set_is_passed_on(view: View) -> None:
+    seen: list[int] = []
+
+    class Watching:
+        def search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]:
+            seen.append(permitted.position)
+            return view.vectors.search(queries, k, permitted)
+
+    fused = Fused(Dense(EMBEDDER, Watching()), Keyword(view.keywords), depth=1)
+    fused.retrieve(["boats interest"], 1, Allowed(frozenset(TEXTS), position=17))
+    assert set(seen) == {17}
+
+
+def test_rows_are_read_from_the_snapshot_and_from_the_tail(view: View) -> None:
+    assert np.array_equal(view.vectors.rows([34, 3, 13, 3]), rows([34, 3, 13, 3]))
+    with pytest.raises(KeyError, match="chunk 4 has no vector"):
+        view.vectors.rows([3, 4])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"method": "magic"}, {"alpha": 1.5}, {"alpha": -0.1}, {"depth": 0}, {"rrf_k": -1}], ids=str
+)
+def test_wrong_settings_are_refused(view: View, wrong: dict[str, object]) -> None:
+    with pytest.raises(WrongSetting):
+        Fused(Dense(EMBEDDER, view.vectors), Keyword(view.keywords), **wrong)
+    with pytest.raises(WrongSetting):
+        Diverse(Dense(EMBEDDER, view.vectors), rows, relevance=2)

@@ -75,7 +75,7 @@ class Replay:
             ["rag", "logs", "-n", "1", "--json"],
             cwd=self._folder, env=self._environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        return str(json.loads(listed.stdout)["interactions"][0]["id"])
+        return str(json.loads(listed.stdout)["interactions"][0]["interaction_id"])
 
     def _serve(self, command: str) -> None:
         server = subprocess.Popen(

@@ -13,6 +13,8 @@ section it begins in, unless the heading line of that section is part of it: no 
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from ingest.headings import Fitted, embedded_text
 from ingest.pieces import Piece, parts, pieces, texts
@@ -42,8 +44,9 @@ def chunk(
 
     For every chunk, `count_tokens([embedded_text(title, chunk.headings, chunk.text)])[0] <= settings.max_tokens`, and
     `chunk.text == text[chunk.start:chunk.end]` without blanks around it. Every character that is neither blank nor part
-    of a heading line is in a chunk; a heading line is in a chunk or in the headings of one. The same input gives the
-    same chunks. `count_tokens` is called a handful of times, with all there is to count.
+    of a heading line is in a chunk; a heading line is in a chunk, or in the path of one (where a path takes more than a
+    quarter of the budget its outermost headings are left out of `headings`). The same input gives the same chunks.
+    `count_tokens` is called a handful of times, with all there is to count.
     Raises ValueError when max_tokens is below MIN_TOKENS or the overlap is over half of it.
     """
     limit, overlap = settings.max_tokens, settings.overlap_tokens
@@ -66,10 +69,10 @@ def chunk(
     sizes = iter(count(leads))
     lead = [[max(0, next(sizes) - special) for _ in section.lead] for section in found]
     cuts = _cheapest(text, row, found, lead, fitted, room)
-    chunks = _assembled(text, outline, row, found, cuts, fitted)
+    chunks = _within(_assembled(text, row, found, cuts, fitted), title, limit, count_tokens)
     if overlap:
-        chunks = _overlapping(text, chunks, [row[cut[0]] for cut in cuts], overlap, special, count)
-    return _within(chunks, title, limit, count_tokens)
+        chunks = _overlapping(text, chunks, found, title, settings, count)
+    return _paged(chunks, outline)
 
 
 class Remembered:
@@ -94,7 +97,7 @@ def _cheapest(
     fitted: Fitted,
     room: int,
 ) -> list[_Cut]:
-    """The cuts of least cost; of equal ones, those with longer chunks first."""
+    """The cuts of least cost; of equal ones, the one with the shorter last chunk."""
     best = [float("inf")] * (len(row) + 1)
     best[0] = 0.0
     back: list[_Cut] = [(0, 0, 0)] * (len(row) + 1)
@@ -118,7 +121,7 @@ def _cheapest(
             if total > room and last > first:
                 break
             cost = best[first] + _CHUNK + (1 - min(total, room) / room) ** 2 + crossed + after[last]
-            if cost < best[last + 1]:
+            if cost <= best[last + 1]:
                 best[last + 1], back[last + 1] = cost, (first, last + 1, common)
     cuts: list[_Cut] = []
     end = len(row)
@@ -145,48 +148,62 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 
 def _assembled(
     text: str,
-    outline: Sequence[Mark],
     row: Sequence[Piece],
     found: Sequence[Section],
     cuts: Sequence[_Cut],
     fitted: Fitted,
 ) -> list[Chunk]:
-    offsets, numbers = pages(outline)
     chunks = []
     for ordinal, (first, after, common) in enumerate(cuts):
         section = found[row[first].section]
         shown = len(section.path) - common  # headings of the first section that are not common: they go into the text
         start, end = section.lead[-shown].start if shown else row[first].start, row[after - 1].end
-        page = bisect_right(offsets, start)
         headings = fitted.headings(section.path[:common])
-        chunks.append(Chunk(ordinal, start, end, text[start:end], headings, page=numbers[page - 1] if page else None))
+        chunks.append(Chunk(ordinal, start, end, text[start:end], headings, page=None))
     return chunks
 
 
+def _paged(chunks: Sequence[Chunk], outline: Sequence[Mark]) -> list[Chunk]:
+    offsets, numbers = pages(outline)
+    if not offsets:
+        return list(chunks)
+    places = [bisect_right(offsets, one.start) for one in chunks]
+    return [replace(one, page=numbers[at - 1] if at else None) for one, at in zip(chunks, places, strict=True)]
+
+
 def _overlapping(
-    text: str, chunks: Sequence[Chunk], firsts: Sequence[Piece], overlap: int, special: int, count_tokens: CountTokens
+    text: str,
+    chunks: Sequence[Chunk],
+    found: Sequence[Section],
+    title: str,
+    settings: ChunkSettings,
+    count: "Remembered",
 ) -> list[Chunk]:
-    """The chunks with the last sentences of the chunk before in front, where both are of one section."""
+    """The chunks with the last sentences of the chunk before in front, where both hold text of one section."""
+    special = count([""])[0]
+    begins = [(section.lead or section.body)[0].start for section in found]
     spans: list[list[tuple[int, int]]] = [[]]
-    for before, piece in zip(chunks, firsts[1:], strict=False):
-        inside = [] if piece.joint == "section" else sentences(before.text)
-        spans.append([(before.start + start, before.start + end) for start, end in inside])
-    sizes = iter(count_tokens([text[start:end] for found in spans for start, end in found]))
+    for before, after in pairwise(chunks):
+        body = found[bisect_right(begins, after.start) - 1].body[0].start
+        low = max(body, before.start)
+        inside = sentences(text[low : before.end]) if low < before.end and body < after.start else []
+        taken = [(low + start, low + end) for start, end in inside]
+        spans.append([span for span in taken if span[0] > before.start])  # never the whole chunk before
+    sizes = iter(count([text[start:end] for taken in spans for start, end in taken]))
     longer = []
-    for chunk_, found in zip(chunks, spans, strict=True):
-        counted = [(start, max(0, next(sizes) - special)) for start, _ in found]
-        start, left = chunk_.start, overlap
-        for earlier, size in reversed(counted[1:]):  # never the whole chunk before
+    for one, taken in zip(chunks, spans, strict=True):
+        counted = [(start, max(0, next(sizes) - special)) for start, _ in taken]
+        start, left = one.start, settings.overlap_tokens
+        for earlier, size in reversed(counted):
             left -= size
             if left < 0:
                 break
             start = earlier
-        longer.append(_moved(chunk_, text, start, chunk_.end))
-    return longer
-
-
-def _moved(chunk_: Chunk, text: str, start: int, end: int) -> Chunk:
-    return Chunk(chunk_.ordinal, start, end, text[start:end], chunk_.headings, chunk_.page)
+        longer.append(replace(one, start=start, text=text[start : one.end]))
+    totals = count([embedded_text(title, one.headings, one.text) for one in longer])
+    return [
+        one if total <= settings.max_tokens else plain for plain, one, total in zip(chunks, longer, totals, strict=True)
+    ]
 
 
 def _within(chunks: Sequence[Chunk], title: str, limit: int, count_tokens: CountTokens) -> list[Chunk]:
@@ -197,9 +214,7 @@ def _within(chunks: Sequence[Chunk], title: str, limit: int, count_tokens: Count
     while True:
         sizes = count_tokens([embedded_text(title, one.headings, one.text) for one in chunks])
         if all(size <= limit for size in sizes):
-            return [
-                Chunk(number, one.start, one.end, one.text, one.headings, one.page) for number, one in enumerate(chunks)
-            ]
+            return [replace(one, ordinal=number) for number, one in enumerate(chunks)]
         chunks = [part for one, size in zip(chunks, sizes, strict=True) for part in _halved(one, size > limit)]
 
 
@@ -218,5 +233,5 @@ def _halved(one: Chunk, too_long: bool) -> list[Chunk]:
         begin = one.start + start + len(piece) - len(piece.lstrip())
         bare = piece.strip()
         if bare:
-            parts.append(Chunk(0, begin, begin + len(bare), bare, one.headings, one.page))
+            parts.append(replace(one, start=begin, end=begin + len(bare), text=bare))
     return parts

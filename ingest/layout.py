@@ -33,21 +33,30 @@ def blocks(pages: Sequence[Sequence[Line]]) -> list[Block]:
     """The blocks of a document's pages. Running heads, which most pages repeat, are left out; a paragraph over two
     pages stays in two blocks, each with its page."""
     running = _running(pages)
-    kept = [[line for line in page if _shape(line.text) not in running] for page in pages]
+    kept = [[line for line in page if line not in running] for page in pages]
     body = _body_size([line for page in kept for line in page])
     levels = _levels([line for page in kept for line in page], body)
     return [block for page in kept for block in _page(page, levels)]
 
 
-def _shape(text: str) -> str:
-    """A line without what differs between the running heads of two pages."""
-    return re.sub(r"\d+", "#", text)
+def _running(pages: Sequence[Sequence[Line]]) -> set[Line]:
+    """The first and last lines that at least half of the pages share, of four pages or more. A number in them may grow
+    with the pages; any other difference makes them the text's own."""
+    edges = [line for page in pages if len(page) > 2 for line in (page[0], page[-1])]
+    seen = Counter(shape for line in edges for shape in _shapes(line))
+    return {
+        line for line in edges if any(seen[shape] >= 4 and seen[shape] * 2 >= len(pages) for shape in _shapes(line))
+    }
 
 
-def _running(pages: Sequence[Sequence[Line]]) -> set[str]:
-    """The first and last lines that at least half of the pages share, of four pages or more."""
-    seen = Counter(shape for page in pages for shape in {_shape(line.text) for line in (*page[:2], *page[-2:])})
-    return {shape for shape, count in seen.items() if count >= 4 and count * 2 >= len(pages)}
+def _shapes(line: Line) -> set[str]:
+    """A line as it stands, and with its first or last number counted from the number of the page."""
+    found = {line.text}
+    for pattern in (r"^(\D*)(\d{1,6})(.*)$", r"^(.*?)(\d{1,6})(\D*)$"):
+        number = re.match(pattern, line.text)
+        if number:
+            found.add(f"{number[1]}#{int(number[2]) - line.page}{number[3]}")
+    return found
 
 
 def _body_size(lines: Sequence[Line]) -> float:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from ingest.types import BlockKind, Mark
 
@@ -76,7 +77,7 @@ def _blocks(text: str, outline: Sequence[Mark]) -> Iterator[tuple[int, str, Span
     marks = sorted((mark for mark in outline if mark.kind != "page"), key=lambda mark: mark.offset)
     first = marks[0].offset if marks else len(text)
     yield from ((0, "", span) for span in _paragraphs(text, 0, first))
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip_longest(marks, marks[1:]):
         end = following.offset if following else len(text)
         if mark.kind == "heading":
             name = mark.value

@@ -10,11 +10,17 @@ import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from ingest.sentences import sentences
 from rag.language import Weights, Word, content_stems, is_content, months, names, negated, opposites, quantities, words
 from rag.types import Verdict
 
+# What the support of a sentence is made of, set on dialogue answers and scientific claims; see the log.
+CONTENT, EVERY, NEIGHBOURS = 0.6, 0.3, 0.1  # shares of content words, all words, pairs of neighbours; they sum to 1
+GAP = 0.9  # factor for each number or name that the text does not have
+OPINION = 0.6  # factor where the sentence is an opinion or a question
+CONFLICT = 0.4  # factor for a contradiction
 SUPPORTED = 0.75  # support from which a sentence counts as supported
 PARTLY = 0.45  # … and as partly supported
 SPAN_SENTENCES = 3  # the longest span that is offered as evidence
@@ -47,6 +53,8 @@ _ABSTAINS = re.compile(
     r"(?:documents|passages)\s+(?:do\s+not|don't)\s+(?:answer|contain\s+(?:the|an)\s+answer\s+to)\s+(?:this|the)\s+question",
     re.IGNORECASE,
 )
+
+_SPEAKER = re.compile(r"\b(?:I(?:'\w+)?|i|[Mm]y|[Mm]e|[Ww]e|[Oo]ur|us|[Yy]ou(?:r|'re)?)\b(?!\.)")
 
 MARKER = re.compile(r"[ \t]*\[\s*\d{1,4}(?:\s*[,;]\s*\d{1,4})*\s*\]")
 """A citation marker with the blanks before it: [1], [1, 2]."""
@@ -81,31 +89,53 @@ def judge(sentence: str, text: str, weights: Weights = _even) -> Support:
 
     A sentence without any content word is supported by nothing (0). A conflict (another number for the same thing,
     another month or unit, a negation or an opposite on one side) makes it "contradicted" when the rest agrees well
-    enough for the two to speak of the same matter.
+    enough for the two to speak of the same matter. With a number or a name that the text does not have it is supported
+    in part at most; so it is where a speaker says "I" or "you", or asks, and the text does not.
     """
     ours, theirs = words(sentence), words(text)
     wanted = [word.stem for word in ours if is_content(word)]
     if not wanted:
         return Support(0.0, "unsupported", ("the sentence states nothing",))
     held = {word.stem for word in theirs}
-    share = overlap(wanted, held, weights)
+    share = _agreement(ours, wanted, theirs, held, weights)
     conflicts = [*_number_conflicts(sentence, text), *_month_conflicts(sentence, text)]
     conflicts += _polarity_conflicts(ours, theirs)
     gaps = [*_missing_numbers(sentence, text), *_missing_names(sentence, held)]
-    reasons = conflicts + [gap for gap in gaps if gap not in conflicts]
-    value = share * 0.8 ** len(gaps) * (0.4 if conflicts else 1.0)
-    if share < 1 and not reasons:
-        missing = sorted({word.text for word in ours if is_content(word) and word.stem not in held})
+    opinions = _opinions(sentence, text)
+    reasons = [*conflicts, *gaps, *opinions]
+    if not reasons and (missing := sorted({w.text for w in ours if is_content(w) and w.stem not in held})):
         reasons = ["not in the text: " + ", ".join(missing[:6])]
-    return Support(round(value, 6), _verdict(share, value, bool(conflicts)), tuple(reasons))
+    value = share * GAP ** len(gaps) * OPINION ** len(opinions) * (CONFLICT if conflicts else 1.0)
+    verdict = _verdict(value, share, conflict=bool(conflicts), gap=bool(gaps or opinions))
+    return Support(round(value, 6), verdict, tuple(reasons))
 
 
-def _verdict(share: float, value: float, conflict: bool) -> Verdict:
+def _agreement(
+    ours: Sequence[Word], wanted: Sequence[str], theirs: Sequence[Word], held: Set[str], weights: Weights
+) -> float:
+    """Of the content words, of all words and of the pairs of neighbours the shares that the text holds, mixed."""
+    told, heard = [word.stem for word in ours], [word.stem for word in theirs]
+    pairs = set(pairwise(told))
+    neighbours = len(pairs & set(pairwise(heard))) / len(pairs) if pairs else 1.0
+    return CONTENT * overlap(wanted, held, weights) + EVERY * overlap(told, held) + NEIGHBOURS * neighbours
+
+
+def _verdict(value: float, share: float, *, conflict: bool, gap: bool) -> Verdict:
     if conflict:
         return "contradicted" if share >= PARTLY else "unsupported"
-    if value >= SUPPORTED:
+    if value >= SUPPORTED and not gap:
         return "supported"
     return "partly" if value >= PARTLY else "unsupported"
+
+
+def _opinions(sentence: str, text: str) -> list[str]:
+    """A speaker's own voice and questions, which no text supports that has neither."""
+    found = []
+    if _SPEAKER.search(sentence) and not _SPEAKER.search(text):
+        found.append("it speaks of the speaker or of whoever is spoken to, the text does not")
+    if sentence.rstrip(" \"'”’)").endswith("?") and "?" not in text:
+        found.append("it asks and states nothing")
+    return found
 
 
 def _close(one: float, other: float) -> bool:

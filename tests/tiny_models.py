@@ -36,8 +36,9 @@ CONTROL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 CONTEXT = 2048
 
 _WIDTH = 128  # of a word's vector, and of a head
-_NOW, _BEFORE, _BEFORE2, _BEFORE3, _NEXT = (slice(i * _WIDTH, (i + 1) * _WIDTH) for i in range(5))
-_HIDDEN = 5 * _WIDTH  # a place knows its word, the three before it, and at last the word to say next
+_LOOKS = 4  # words that a place knows besides its own
+_NOW, *_BACK, _NEXT = (slice(i * _WIDTH, (i + 1) * _WIDTH) for i in range(_LOOKS + 2))
+_HIDDEN = (_LOOKS + 2) * _WIDTH  # a place knows its word, those before it, and at last the word to say next
 _FAST = 12  # pairs of a head that the rotary embedding turns within the context; the others carry words
 
 
@@ -59,8 +60,8 @@ def tiny_causal(folder: Path, texts: Sequence[str] = TEXTS) -> Path:
             hidden_size=_HIDDEN,
             intermediate_size=16,
             num_hidden_layers=2,
-            num_attention_heads=5,
-            num_key_value_heads=5,
+            num_attention_heads=_LOOKS + 2,
+            num_key_value_heads=_LOOKS + 2,
             head_dim=_WIDTH,
             max_position_embeddings=CONTEXT,
             attention_bias=True,
@@ -79,9 +80,13 @@ def tiny_causal(folder: Path, texts: Sequence[str] = TEXTS) -> Path:
 def tiny_seq2seq(folder: Path, texts: Sequence[str] = TEXTS) -> Path:
     """A T5 with two layers on either side and no chat template, written into `folder`; else as `tiny_causal`."""
     import torch
+    from tokenizers.processors import TemplateProcessing
     from transformers import T5Config, T5ForConditionalGeneration
 
     tokenizer = _tokenizer(texts)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A <|end|>", special_tokens=[("<|end|>", tokenizer.eos_token_id)]
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = T5Config(
@@ -91,7 +96,7 @@ def tiny_seq2seq(folder: Path, texts: Sequence[str] = TEXTS) -> Path:
             d_ff=16,
             num_layers=2,
             num_decoder_layers=2,
-            num_heads=5,
+            num_heads=_LOOKS + 2,
             n_positions=CONTEXT,
             dropout_rate=0.0,
             tie_word_embeddings=False,
@@ -145,38 +150,49 @@ def _tokenizer(texts: Sequence[str]) -> "PreTrainedTokenizerFast":
 # ── the circuit ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _word_vectors(size: int) -> "torch.Tensor":
-    """One random unit vector a word.  → (size, _WIDTH)"""
+def _token(tokenizer: "PreTrainedTokenizerFast", text: str) -> int:
+    (token,) = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return int(token)
+
+
+def _word_vectors(tokenizer: "PreTrainedTokenizerFast", *apart: str) -> "torch.Tensor":
+    """One random unit vector a word, those `apart` at right angles to all others.  → (vocabulary, _WIDTH)"""
     import torch
 
-    return torch.nn.functional.normalize(torch.randn(size, _WIDTH), dim=-1)
+    vectors = torch.randn(len(tokenizer), _WIDTH)
+    vectors[:, : len(apart)] = 0.0
+    for i, text in enumerate(apart):
+        vectors[_token(tokenizer, text)] = torch.eye(_WIDTH)[i]
+    return torch.nn.functional.normalize(vectors, dim=-1)
 
 
 def _matching(
     vectors: "torch.Tensor", tokenizer: "PreTrainedTokenizerFast", start: str, dim: int
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Queries and keys, each (dim, _HIDDEN), that meet where the last three words of the answer stand in the prompt.
+    """Queries and keys, each (dim, _HIDDEN), that meet where the answer's last words stand in the prompt.
 
     Three words mean something else: `start` looks for what follows the line that ends in [1], a full stop for the
     marker itself, and the marker for the end of a message, so that these are what is said next.
     """
     import torch
 
-    now, before, before2, before3 = (torch.nn.init.orthogonal_(torch.empty(_WIDTH, dim)).T for _ in range(4))
+    places = [torch.nn.init.orthogonal_(torch.empty(_WIDTH, dim)).T for _ in range(_LOOKS + 1)]
     query, key = torch.zeros(dim, _HIDDEN), torch.zeros(dim, _HIDDEN)
-    key[:, _NOW], key[:, _BEFORE], key[:, _BEFORE2], key[:, _BEFORE3] = now, before, before2, before3
-    query[:, _NOW], query[:, _BEFORE], query[:, _BEFORE2] = before, before2, before3
-
-    def vector(text: str) -> torch.Tensor:
-        (token,) = tokenizer(text)["input_ids"]
-        return vectors[token]
-
-    for said, wanted in (
-        (start, before @ vector("\n") + before2 @ vector(" [1]")),
-        (".", now @ vector(" [1]")),
-        (" [1]", now @ vector("<|end|>")),
+    for held, place in zip((_NOW, *_BACK), places, strict=True):
+        key[:, held] = place
+    # The answer's last word should stand before the place, the last but one before that, and so on.
+    for said, place, weight in zip((_NOW, *_BACK[:-1]), places[1:], (2.0, 1.0, 0.7, 0.5), strict=True):
+        query[:, said] = weight * place
+    first, stop, marker, line, end = (vectors[_token(tokenizer, t)] for t in (start, ".", " [1]", "\n", "<|end|>"))
+    # Where the answer begins stands for the end of the line before the passage.
+    for i, said in enumerate(_BACK[: _LOOKS - 2]):
+        query[:, said] += torch.outer(places[i + 2] @ (line - first) + places[i + 3] @ marker, first)
+    for word, wanted in (
+        (first, places[1] @ line + places[2] @ marker),
+        (stop, places[0] @ marker),
+        (marker, places[0] @ end),
     ):
-        query[:, _NOW] += torch.outer(6.0 * wanted - before @ vector(said), vector(said))
+        query[:, _NOW] += torch.outer(5.0 * wanted - 2.0 * places[1] @ word, word)
     return query, key
 
 
@@ -186,15 +202,15 @@ def _set_up_llama(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast"
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if "norm" in name else 0.0)
-        vectors = _word_vectors(len(tokenizer))
+        vectors = _word_vectors(tokenizer, "<|assistant|>", ".", " [1]")
         model.model.embed_tokens.weight[:, _NOW] = vectors
-        model.lm_head.weight[:, _NEXT] = vectors * 2.0
+        model.lm_head.weight[:, _NEXT] = vectors * 0.6
         look, match = (layer.self_attn for layer in model.model.layers)
         # Constant queries and keys leave it to the rotary embedding where a head looks: the score is a sum of cosines,
         # highest at the distance by which the constants are turned against each other.
         turns = model.model.rotary_emb.inv_freq  # (_WIDTH / 2,)
         strength = (turns > 1e-3) * 20.0
-        for head, target in enumerate((_BEFORE, _BEFORE2, _BEFORE3)):
+        for head, target in enumerate(_BACK):
             rows, angle = slice(head * _WIDTH, (head + 1) * _WIDTH), turns * (head + 1)
             look.k_proj.bias[rows] = torch.cat([strength, torch.zeros_like(turns)])
             look.q_proj.bias[rows] = torch.cat([angle.cos() * strength, -angle.sin() * strength])
@@ -213,12 +229,12 @@ def _set_up_t5(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast") -
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if "layer_norm" in name else 0.0)
-        vectors = _word_vectors(len(tokenizer))
+        vectors = _word_vectors(tokenizer, "<|pad|>", ".", " [1]")
         model.shared.weight[:, _NOW] = vectors
-        model.lm_head.weight[:, _NEXT] = vectors * 2.0
+        model.lm_head.weight[:, _NEXT] = vectors * 0.6
         for stack in (model.encoder, model.decoder):
             look = stack.block[0].layer[0].SelfAttention
-            for head, target in enumerate((_BEFORE, _BEFORE2, _BEFORE3)):
+            for head, target in enumerate(_BACK):
                 rows = slice(head * _WIDTH, (head + 1) * _WIDTH)
                 look.relative_attention_bias.weight[head + 1, head] = 30.0  # bucket n: n words before, for small n
                 look.v.weight[rows, _NOW] = torch.eye(_WIDTH) / _HIDDEN**0.5
@@ -244,12 +260,12 @@ def _train(
     import torch
 
     model.get_input_embeddings().weight.requires_grad_(False)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-4)
     examples = _examples(texts, random.Random(0))
     model.train()
     for _ in range(steps):
         messages, answer = next(examples)
-        prompt = tokenizer(prompt_of(messages), add_special_tokens=False)["input_ids"]
+        prompt = tokenizer(prompt_of(messages))["input_ids"]
         target = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
         if model.config.is_encoder_decoder:
             ids, labels = prompt, target
@@ -257,6 +273,7 @@ def _train(
             ids, labels = prompt + target, [-100] * len(prompt) + target
         loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
 

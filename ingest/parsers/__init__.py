@@ -8,7 +8,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Protocol, cast
 
-from ingest.errors import Damaged, Encrypted, IngestError, Unsupported
+from ingest.errors import Damaged, Empty, Encrypted, IngestError, Unsupported
 from ingest.types import Failed, Parsed, Source
 
 __all__ = ["Failed", "Parser", "formats", "parse", "supported"]
@@ -57,6 +57,8 @@ def parse(source: Source) -> Iterator[Parsed | Failed]:
     """
     if source.content.startswith(b"\xd0\xcf\x11\xe0") and _ENCRYPTED_OFFICE in source.content:
         raise Encrypted(f"{source.uri}: it is encrypted; save it without a password and add it again")
+    if not source.content:
+        raise Empty(f"{source.uri}: the file is empty; leave it out, or replace it by a version with text")
     parser = _by_media_type().get(source.media_type)
     if parser is None:
         raise Unsupported(

@@ -18,7 +18,9 @@ SUFFIXES = (".html", ".htm", ".xhtml")
 DEEPEST = 4_000  # open elements; the time to build a tree grows with the square of its depth
 
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
-_NESTING = re.compile(r"<(/?)(?:div|span|section|article|table|b|i|em|strong|font|ul|ol|blockquote|a|code|pre)\b", re.I)
+_NESTING = re.compile(
+    r"<(/?)(?:div|span|section|article|table|b|i|em|strong|font|ul|ol|dl|blockquote|a|code|pre)\b", re.I
+)
 _ASIDE = frozenset(("nav", "footer", "aside", "form", "menu", "search"))
 _ASIDE_ROLES = frozenset(("navigation", "banner", "contentinfo", "search", "complementary", "menu", "dialog", "alert"))
 _ASIDE_NAMES = re.compile(

@@ -15,6 +15,7 @@ ID_KEYS = ("_id", "id", "doc_id", "docid", "document_id", "passage_id", "pid", "
 TITLE_KEYS = ("title", "headline", "subject", "name")
 TEXT_KEYS = ("text", "contents", "content", "body", "passage", "document", "abstract", "description")
 
+_KNOWN = frozenset((*ID_KEYS, *TITLE_KEYS, *TEXT_KEYS))
 MAX_DIGITS = 18  # of a number: larger ones are ids, not amounts, and are kept as text
 
 
@@ -54,6 +55,7 @@ def _document(record: object, number: int) -> Parsed:
         text = title  # a document that is only its title is found by it
     blocks = [Block("paragraph", piece) for piece in text.replace("\r\n", "\n").split("\n\n") if piece.strip()]
     rest = {key: value for key, value in record.items() if key not in (id_key, title_key, text_key)}
+    rest = {key: value for key, value in rest.items() if value not in (None, "") or key.lower() not in _KNOWN}
     return Parsed(blocks, title=title, external_id=name, metadata=_metadata(rest), fragment=name or f"line={number}")
 
 

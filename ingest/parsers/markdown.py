@@ -55,7 +55,8 @@ def parse(source: Source) -> Iterator[Parsed]:
 def _renderer() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    # By itself it drops what is nested over 20 deep, without a word: the tenth list within a list.
+    return MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"])
 
 
 def _tidy(block: Block) -> Block:

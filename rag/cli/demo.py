@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 COLLECTION = "demo"
 QUESTIONS = (
-    "What happens to the indexes after a crash?",
-    "How is a citation checked?",
-    "Which file formats can be ingested?",
+    "What happens if the index folder is deleted?",
+    "When does a removed text disappear from search?",
+    "Why is a citation marker not believed?",
 )
 
 

@@ -64,7 +64,8 @@ class Server:
         import httpx
 
         try:
-            listed = self._client.get(f"{self.base_url}/models").json()
+            with self._client() as client:
+                listed = client.get(f"{self.base_url}/models").json()
             entries = listed["data"] if isinstance(listed, dict) else []
             ours = next(entry for entry in entries if entry.get("id") == self.model)
             limits = [ours.get(name) for name in ("max_model_len", "context_length", "context_window")]
@@ -111,8 +112,8 @@ class Server:
 
     # ── the wire ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @cached_property
     def _client(self) -> "httpx.Client":
+        """A client for one request, closed with it: an abandoned stream cannot hold up the next."""
         import httpx
 
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
@@ -152,8 +153,7 @@ class Server:
         import httpx
 
         try:
-            response = self._opened(request, abandoned)
-            with closing(response):
+            with self._client() as client, closing(self._opened(client, request, abandoned)) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     yield _whole(json.loads(response.read()))
                     return
@@ -166,7 +166,7 @@ class Server:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise self._failed(f"its answer cannot be understood: {type(error).__name__}: {error}") from error
 
-    def _opened(self, request: Json, abandoned: threading.Event) -> "httpx.Response":
+    def _opened(self, client: "httpx.Client", request: Json, abandoned: threading.Event) -> "httpx.Response":
         """The response, its status good and its body unread; tried again where that can help."""
         import httpx
         import stamina
@@ -181,27 +181,26 @@ class Server:
         try:
             for attempt in stamina.retry_context(on=again, attempts=ATTEMPTS, wait_initial=0.25, wait_max=4.0):
                 with attempt:
-                    return self._sent(request)
+                    return self._sent(client, request)
         except httpx.HTTPStatusError as error:
-            refused = {**request, "stream": False}
-            del refused["stream_options"]
-            if error.response.status_code in (400, 422, 501) and "stream" in error.response.text and request["stream"]:
-                return self._opened_whole(refused)
+            if error.response.status_code in (400, 422, 501) and "stream" in error.response.text:
+                return self._opened_whole(client, request)
             raise self._failed(f"status {error.response.status_code}: {error.response.text[:500]}") from error
         raise AssertionError("retrying ends with a response or raises")
 
-    def _opened_whole(self, request: Json) -> "httpx.Response":
-        """For a server that cannot stream."""
+    def _opened_whole(self, client: "httpx.Client", request: Json) -> "httpx.Response":
+        """For a server that refuses to stream: the same request for an answer in one piece."""
         import httpx
 
+        plain = {name: value for name, value in request.items() if name != "stream_options"}
         try:
-            return self._sent(request)
+            return self._sent(client, {**plain, "stream": False})
         except httpx.HTTPStatusError as error:
             raise self._failed(f"status {error.response.status_code}: {error.response.text[:500]}") from error
 
-    def _sent(self, request: Json) -> "httpx.Response":
-        response = self._client.send(
-            self._client.build_request("POST", f"{self.base_url}/chat/completions", json=request), stream=True
+    def _sent(self, client: "httpx.Client", request: Json) -> "httpx.Response":
+        response = client.send(
+            client.build_request("POST", f"{self.base_url}/chat/completions", json=request), stream=True
         )
         if response.status_code >= 300:
             with closing(response):

@@ -5,8 +5,10 @@ model's own cache, so that a cancellation ends the answer at the next token and 
 own: the process's global random state is neither read nor changed.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w.-]+))?")
+_HUB_ID = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w.-]*))?")
 _LIMITS = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
 DEFAULT_CONTEXT_TOKENS = 2048  # where neither the configuration nor the tokenizer names a limit
 _SAMPLED_BLOCKS, _BLOCK = 64, 4096  # of each weight file, for the digest of a local folder
@@ -81,8 +83,8 @@ class LocalModel:
         harmless = [{"role": m.role, "content": self._disarmed(m.content)} for m in messages]
         if self.tokenizer.chat_template is None:
             plain = "\n\n".join(m["content"] for m in harmless) + "\nAnswer:"
-            return list(self.tokenizer(plain)["input_ids"])
-        return list(self.tokenizer(self._chat(harmless), add_special_tokens=False)["input_ids"])
+            return list(self.tokenizer(plain, verbose=False)["input_ids"])
+        return list(self.tokenizer(self._chat(harmless), add_special_tokens=False, verbose=False)["input_ids"])
 
     def _disarmed(self, content: str) -> str:
         """The content without the model's control tokens: a passage must not be able to end its own message."""
@@ -256,21 +258,36 @@ def _loaded(rest: str, folder: Path) -> tuple["PreTrainedModel", "PreTrainedToke
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model = kind.from_pretrained(
-            folder,
-            config=config,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            # Half precision is slow on most processors, so only an accelerator gets the stored one.
-            dtype="auto" if device == "cuda" else torch.float32,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        with _quietly():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            model = kind.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                # Half precision is slow on most processors, so only an accelerator gets the stored one.
+                dtype="auto" if device == "cuda" else torch.float32,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         return model.to(device).eval(), tokenizer
     except Exception as error:  # the library raises a dozen kinds, and each means that this model cannot be used
         raise ModelNotReady(f"{rest} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the library's progress bars: they would stand in the middle of an answer."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _context_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -283,11 +300,14 @@ def _context_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBas
 
 
 def revision(folder: Path) -> str:
-    """The hub commit of a cached snapshot, else a digest of the folder: small files whole, and of each weight file its
+    """The hub commit of a pulled model or a cached snapshot, else a digest of the folder: small files whole, and of each weight file its
     size, its header and 64 blocks spread over it, so that a copy has the same digest and other weights another."""
     resolved = folder.resolve()
     if resolved.parent.name == "snapshots":
         return resolved.name
+    manifest = resolved / "rag-model.json"  # as `rag models pull` writes it
+    if manifest.is_file():
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["revision"])
     digest = blake2b(digest_size=20)
     for path in sorted(
         p for p in resolved.iterdir() if p.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt")

@@ -48,15 +48,16 @@ def churn(data: str, until: float, events: Events) -> None:
         while time.time() < until:
             word = f"zq{number:05d}x"
             text = f"The code word of parcel {number} is {word}. It was sent on a Monday and weighs {number} grams."
-            source = from_text(text, uri=f"bench:{word}", title="")
+            source = from_text(text, uri=f"bench:{word}")
             report = corpus.add_sources([Arrival(source.uri, source)], Origin("bench"), total=1)
             events.put(("added", word, time.time()))
             alive.append((word, report.document_ids))
-            if len(alive) > 5:
+            if len(alive) > 10:
                 word, ids = alive.pop(0)
                 corpus.remove(ids, actor="bench")
                 events.put(("removed", word, time.time()))
             number += 1
+            time.sleep(0.3)  # so that each is there long enough to be looked for
     events.put(("end", "", time.time()))
 
 
@@ -122,8 +123,8 @@ def check_words(
                 if any(word in hit["text"] for hit in response.json()["hits"]):
                     lags.append(max(0.0, sent - at))
                     break
-                if word in gone or time.time() - at > 5:
-                    failed.append(f"{word} was not found {time.time() - at:.1f} s after it was added")
+                if sent - at > 1.0:
+                    failed.append(f"{word} was not found by a search sent {sent - at:.1f} s after it was added")
                     break
 
 

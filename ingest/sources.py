@@ -139,21 +139,11 @@ def from_upload(name: str, content: bytes, media_type: str | None = None) -> Sou
     return Source(f"upload:{quote(name)}", found, content)
 
 
-def from_text(
-    text: str,
-    *,
-    title: str = "",
-    uri: str | None = None,
-    external_id: str | None = None,
-    media_type: str = "text/markdown",
-) -> Source:
-    """A source from a text that is already in memory. Without `uri` its address is `text:` and its external id, or else
-    a digest of title and text: the same text sent again is the same source."""
-    title, content = _SURROGATES.sub("\ufffd", title), _SURROGATES.sub("\ufffd", text).encode("utf-8")
-    if not uri:
-        digest = blake2b(title.encode("utf-8") + b"\x00" + content, digest_size=16).hexdigest()
-        uri = f"text:{quote(_SURROGATES.sub(chr(0xFFFD), external_id), safe='') if external_id else digest}"
-    return Source(uri, media_type, content, title=title, external_id=external_id)
+def from_text(text: str, *, uri: str | None = None, media_type: str = "text/markdown") -> Source:
+    """A source from a text that is already in memory. Without `uri` its address is `text:` and a digest of the text:
+    the same text sent again is the same source."""
+    content = _SURROGATES.sub("\ufffd", text).encode("utf-8")
+    return Source(uri or f"text:{blake2b(content, digest_size=16).hexdigest()}", media_type, content)
 
 
 def _too_large(name: str, size: int, limit: int) -> TooLarge:

@@ -17,8 +17,6 @@ class Source:
     uri: str  # file:///… or https://… or upload:…; unique within a collection
     media_type: str  # found by content first, by suffix second; "text/plain", "application/pdf", …
     content: bytes
-    title: str = ""  # what the sender calls it, where the bytes cannot say; a title of the text's own wins
-    external_id: str | None = None  # the id that the sender gave it
 
 
 @dataclass(frozen=True, slots=True)

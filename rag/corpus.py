@@ -348,6 +348,8 @@ def open_corpus(
             f"chunk_tokens is {chunk_tokens}, but {embedder.name} embeds at most {embedder.max_tokens} tokens; "
             "the rest of every long chunk could not be found"
         )
+    if overlap_tokens > chunk_tokens // 2:
+        raise WrongUsage(f"chunk_overlap_tokens is {overlap_tokens}: at most half of chunk_tokens, {chunk_tokens // 2}")
     with database.read() as connection:
         tenant_id = collection_store.tenant(connection, tenant)
         found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)

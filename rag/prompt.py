@@ -11,14 +11,15 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING, Literal
 
 from ingest.sentences import sentences
 from rag.errors import TooMuch
 from rag.support import ABSTENTION, is_abstention
 from rag.types import Message, Passage, Prompt
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["ABSTENTION", "is_abstention", "pack", "render", "version"]
 
@@ -30,7 +31,9 @@ _ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")  # the templa
 
 
 @lru_cache(maxsize=8)
-def _template(name: str) -> Template:
+def _template(name: str) -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     # autoescape stays off: the result is plain text for a model, not HTML.
     environment = Environment(loader=FileSystemLoader(_FOLDER), undefined=StrictUndefined, autoescape=False)
     return environment.get_template(f"{name}.j2")

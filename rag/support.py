@@ -23,6 +23,7 @@ OPINION = 0.6  # factor where the sentence is an opinion or a question
 CONFLICT = 0.4  # factor for a contradiction
 SUPPORTED = 0.75  # support from which a sentence counts as supported
 PARTLY = 0.45  # … and as partly supported
+_TELLING: dict[Verdict, int] = {"supported": 0, "partly": 0, "contradicted": 1, "unsupported": 2}
 SPAN_SENTENCES = 3  # the longest span that is offered as evidence
 EXTENSION_GAIN = 0.06  # a further sentence must add this much overlap to be taken into a span
 
@@ -100,7 +101,7 @@ def judge(sentence: str, text: str, weights: Weights = _even) -> Support:
     share = _agreement(ours, wanted, theirs, held, weights)
     conflicts = [*_number_conflicts(sentence, text), *_month_conflicts(sentence, text)]
     conflicts += _polarity_conflicts(ours, theirs)
-    gaps = [*_missing_numbers(sentence, text), *_missing_names(sentence, held)]
+    gaps = [*([] if conflicts else _missing_numbers(sentence, text)), *_missing_names(sentence, held)]
     opinions = _opinions(sentence, text)
     reasons = [*conflicts, *gaps, *opinions]
     if not reasons and (missing := sorted({w.text for w in ours if is_content(w) and w.stem not in held})):
@@ -157,7 +158,7 @@ def _number_conflicts(sentence: str, text: str) -> list[str]:
         if ours.unit == "year number":
             rivals = [other for other in theirs if other.unit == "year number"]
         if rivals:
-            found.append(f"{ours.text} {ours.noun}".strip() + f" against {rivals[0].text} in the text")
+            found.append(f"{ours.text} against {rivals[0].text} in the text")
     return found
 
 
@@ -266,9 +267,15 @@ def best_span(sentence: str, text: str, weights: Weights = _even) -> Span | None
 
 
 def most_supporting(sentence: str, texts: Sequence[str], weights: Weights = _even) -> tuple[int, Span] | None:
-    """The text that supports a sentence best, as (its 0-based place, the span in it); the earliest among equals."""
+    """The text that says most about a sentence, as (its 0-based place, the span in it); None when no word is shared.
+
+    Support comes first, then a contradiction, which speaks of the same matter, then what has only words in common;
+    among equals the higher support, then the earlier text.
+    """
     spans = [(i, span) for i, text in enumerate(texts) if (span := best_span(sentence, text, weights))]
-    return min(spans, key=lambda item: (-item[1].support.support, item[0]), default=None)
+    return min(
+        spans, key=lambda item: (_TELLING[item[1].support.verdict], -item[1].support.support, item[0]), default=None
+    )
 
 
 @lru_cache(maxsize=256)  # an answer compares each of its sentences with the same passages

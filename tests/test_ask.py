@@ -153,7 +153,7 @@ def test_a_request_that_makes_no_sense_is_refused(
 
 
 def test_an_answer_is_checked_scored_and_logged(opened: OpenCollection, principal: Principal) -> None:
-    speaker = Speaking(["Bananas are yellow. [1]", " They grow in 99 bunches."])
+    speaker = Speaking(["Bananas are yellow. [1]", " Bananas grow in 99 bunches."])
     entry = ask(answering(opened, speaker), Question("What colour are bananas?", k=2), principal)
     assert entry.answer is not None
     first, second = entry.answer.citations[0], entry.answer.citations[-1]

@@ -192,6 +192,7 @@ def test_tampered_files_are_refused(file: str, tmp_path: Path, monkeypatch: pyte
     content = bytearray((forged / "model" / file).read_bytes())
     content[-2] ^= 1
     (forged / "model" / file).write_bytes(content)
+    monkeypatch.delitem(sys.modules, PACKAGE, raising=False)  # another test may have imported the true one
     monkeypatch.syspath_prepend(str(forged.parent))
     with pytest.raises(ModelNotReady, match=rf"{file} .*SHA-256 is [0-9a-f]{{64}} and should be [0-9a-f]{{64}}"):
         load(MINILM, models_dir=tmp_path / "models")
@@ -199,6 +200,7 @@ def test_tampered_files_are_refused(file: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, PACKAGE, raising=False)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[-1:])  # the finder that walks sys.path
     sys.path_importer_cache.clear()

@@ -130,11 +130,8 @@ def test_uploads_keep_only_the_name_of_their_file() -> None:
 
 
 def test_texts_in_memory() -> None:
-    first = sources.from_text("One.", title="T")
-    assert first == sources.from_text("One.", title="T")
-    assert first.uri != sources.from_text("One.", title="U").uri
-    assert sources.from_text("x", external_id="a/b").uri == "text:a%2Fb"
-    given = sources.from_text("a \ud800", uri="x:1", title="T", external_id="7")
-    (parsed,) = parsers.parse(given)
-    assert isinstance(parsed, parsers.Parsed)
-    assert (given.uri, given.content, parsed.title, parsed.external_id) == ("x:1", "a \ufffd".encode(), "T", "7")
+    first = sources.from_text("# One")
+    assert first == sources.from_text("# One")
+    assert first.uri != sources.from_text("# Two").uri
+    given = sources.from_text("a \ud800", uri="x:1", media_type="text/plain")
+    assert (given.uri, given.media_type, given.content) == ("x:1", "text/plain", "a \ufffd".encode())

@@ -1,7 +1,6 @@
 """One module a file format, with MEDIA_TYPES, SUFFIXES and `parse(source)`; a new one is found by lying here."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -65,8 +64,7 @@ def parse(source: Source) -> Iterator[Parsed | Failed]:
             f"{source.uri}: there is no parser for {source.media_type}; convert it to one of: {', '.join(formats())}"
         )
     try:
-        for item in parser.parse(source):
-            yield _as_sent(source, item) if isinstance(item, Parsed) else item
+        yield from parser.parse(source)
     except IngestError:
         raise
     except RecursionError as error:
@@ -76,12 +74,3 @@ def parse(source: Source) -> Iterator[Parsed | Failed]:
             f"{source.uri}: it cannot be read as {source.media_type} ({type(error).__name__}: {error}); "
             "open it in its own program and save it again"
         ) from error
-
-
-def _as_sent(source: Source, parsed: Parsed) -> Parsed:
-    """With the sender's title and id where the text has none of its own."""
-    return replace(
-        parsed,
-        title=parsed.title or source.title,
-        external_id=source.external_id if parsed.external_id is None else parsed.external_id,
-    )

@@ -103,6 +103,13 @@ def understand(question: str, found: Sequence[Candidate]) -> Query:
     return Query(frozenset(stems), {one: weights(one) for one in dict.fromkeys(stems)}, kind_of(question))
 
 
+def repeats(question: str, one: Candidate) -> bool:
+    """Whether a sentence says the question again, word for word: it matches best of all and answers nothing."""
+    asked = [word.text.lower() for word in words(question)]
+    held = [word.text.lower() for word in one.words]
+    return any(held[i : i + len(asked)] == asked for i in range(len(held) - len(asked) + 1))
+
+
 def lexical_features(query: Query, found: Sequence[Candidate], passages: Sequence[Passage]) -> NDArray[np.float64]:
     """What words say of each candidate.  → (n, LEXICAL), columns as in FEATURES"""
     held = [frozenset(word.stem for word in one.words) for one in found]

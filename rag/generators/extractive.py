@@ -27,6 +27,7 @@ from rag.generators._evidence import (
     kept_shares,
     lexical_features,
     probabilities,
+    repeats,
     token_masses,
     understand,
 )
@@ -59,6 +60,8 @@ EMBEDDED = 8  # sentences that are embedded for one answer
 CONSIDERED = 6  # of these, those that may be quoted
 SHORTEST_WINDOW = 8  # words to which a sentence may be cut
 CONTEXT_TOKENS = 1_000_000  # it reads words, not tokens: everything fits
+# A full stop with what closes after it: quotation marks, brackets, notes like [citation needed].
+_STOP = re.compile(r"[.!?…]+[\"'”’»)]*(?:\[[^\]]{1,40}\])*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Extractive:
 
     def answer(self, question: str, passages: Sequence[Passage]) -> list[Quote]:
         """The quotes that answer best, best first; none when the evidence is too weak."""
-        found = candidates(passages)
+        found = [one for one in candidates(passages) if not repeats(question, one)]
         if not found or not question.strip():
             return []
         query = understand(question, found)
@@ -182,7 +185,8 @@ def _splits(one: int, other: int, budget: int) -> list[tuple[int, int]]:
 def _quote(one: Candidate, windows: Windows, length: int) -> Quote:
     first = windows.kept[length][1]
     start, end = windows.spans[first][0], windows.spans[first + length - 1][1]
-    return Quote(one.passage, one.start + start, one.start + end, one.text[start:end])
+    text = one.text[start:end].rstrip(",;:–— ") or one.text[start:end]  # what a cut leaves hanging
+    return Quote(one.passage, one.start + start, one.start + start + len(text), text)
 
 
 def _pieces(quotes: Sequence[Quote]) -> list[str]:
@@ -190,10 +194,11 @@ def _pieces(quotes: Sequence[Quote]) -> list[str]:
     a sentence is set apart by an empty line, so that nobody reads two quotes as one sentence."""
     pieces: list[str] = []
     for quote in quotes:
-        body, stop = (quote.text[:-1], quote.text[-1]) if quote.text[-1] in ".!?" else (quote.text, "")
-        piece = f"{body} [{quote.passage + 1}]{stop}"
+        stop = _STOP.search(quote.text)
+        at = stop.start() if stop else len(quote.text)
+        piece = f"{quote.text[:at]} [{quote.passage + 1}]{quote.text[at:]}"
         if pieces:
-            whole = pieces[-1][-1] in ".!?" and (quote.text[0].isupper() or quote.text[0].isdigit())
+            whole = _STOP.search(pieces[-1]) and (quote.text[0].isupper() or quote.text[0].isdigit())
             piece = (" " if whole else "\n\n") + piece
         pieces.append(piece)
     return pieces

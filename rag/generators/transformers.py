@@ -19,6 +19,7 @@ from rag.generators._streaming import Stops
 from rag.types import CancelToken, Event, Finish, GenerationSettings, Generator, Message, Models, Prompt, Text, Usage
 
 if TYPE_CHECKING:
+    from torch import Generator as TorchGenerator
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -74,7 +75,7 @@ class LocalModel:
 
     def _decoded(self, told: Sequence[int], *, final: bool = False) -> str:
         """The text so far; a character whose last bytes are still to come is held back."""
-        text = str(self.tokenizer.decode(told, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        text = str(self.tokenizer.decode(list(told), skip_special_tokens=True, clean_up_tokenization_spaces=False))
         return text if final else text.rstrip("\ufffd")
 
     # ── the prompt ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +203,7 @@ def _keeps_logits(model: "PreTrainedModel") -> bool:
     return "logits_to_keep" in signature(model.forward).parameters
 
 
-def _chosen(logits: "Tensor", settings: GenerationSettings, draw: object) -> int:
+def _chosen(logits: "Tensor", settings: GenerationSettings, draw: "TorchGenerator") -> int:
     """The next token: the likeliest at temperature 0, else drawn from the smallest set that holds top_p of the mass
     (Holtzman et al. 2020, nucleus sampling).  logits (vocabulary,)"""
     import torch
@@ -300,8 +301,11 @@ def _context_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBas
 
 
 def revision(folder: Path) -> str:
-    """The hub commit of a pulled model or a cached snapshot, else a digest of the folder: small files whole, and of each weight file its
-    size, its header and 64 blocks spread over it, so that a copy has the same digest and other weights another."""
+    """The hub commit of a pulled model or a cached snapshot, else a digest of the folder.
+
+    It is taken of small files whole, and of each weight file over its size, its header and 64 blocks spread over it:
+    a copy has the same digest, other weights have another.
+    """
     resolved = folder.resolve()
     if resolved.parent.name == "snapshots":
         return resolved.name

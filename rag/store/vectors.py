@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, and_, func, or_, select
 
-from ingest.chunk import embedded_text
+from ingest.headings import embedded_text
 from rag.errors import StoreNotReady
 from rag.store.collections import Collection, position
 from rag.store.database import Database

@@ -322,7 +322,7 @@ def test_without_evidence_it_abstains(every: dict[str, Generator]) -> None:
 
 
 def test_gold_answers_are_quoted(shared_data: Path, models_dir: Path) -> None:
-    """Of every thirtieth question the share whose gold answer is in the quotes, given its own paragraph and two others."""
+    """Of every thirtieth question the share whose gold answer is quoted, given its own paragraph and two others."""
     embedder = embedders.load("sentence_transformers:all-MiniLM-L6-v2", models_dir=models_dir)
     generator = generators.load("extractive", Models(embedder))
     folder = shared_data / "xquad-en"

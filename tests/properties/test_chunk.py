@@ -216,7 +216,7 @@ def test_overlap_repeats_whole_sentences_of_the_same_section() -> None:
 def test_a_long_title_and_path_are_shortened_and_the_text_keeps_its_room() -> None:
     title = " ".join(f"title{n}" for n in range(200))
     path = "".join(f"{'#' * level} heading {level} of many words in a row\n\n" for level in range(2, 7))
-    source = sources.from_text(f"{path}{sentence(1)}", title=title)
+    source = sources.from_text(f"---\ntitle: {title}\n---\n{path}{sentence(1)}")
     (parsed,) = parsers.parse(source)
     assert isinstance(parsed, Parsed)
     one = assemble(source, parsed)

@@ -38,7 +38,6 @@ def free_port() -> int:
 def churn(data: str, until: float, events: Events) -> None:
     """Another process: adds a document with a word of its own, later removes it, all the while."""
     from ingest.sources import from_text
-
     from rag.app import opening
     from rag.config import load
     from rag.corpus import Arrival, Origin

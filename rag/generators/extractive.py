@@ -50,8 +50,8 @@ from rag.types import (
 )
 
 # Fitted by listwise logistic regression, see the log; the order is FEATURES'.
-LEXICAL_WEIGHTS = np.array([5.0, 3.0, 0.7, 4.8, 0.75, -0.9])
-WEIGHTS = np.array([2.3, 3.2, 1.3, 3.3, 0.8, -0.9, 6.0])
+LEXICAL_WEIGHTS = np.array([5.5, 2.8, 0.8, 4.4, 0.8, -1.0])
+WEIGHTS = np.array([3.5, 3.0, 1.0, 3.0, 0.9, -1.2, 5.5])
 # Whether the passages answer at all: logistic regression on the best cosine and the best passage's coverage, fitted on
 # questions half of which have no answer; the bound is where few that have one are refused.
 COSINE_WEIGHT, COVERAGE_WEIGHT, BIAS = 9.5, 2.0, -6.6

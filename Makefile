@@ -31,7 +31,7 @@ bench: $(VENV)/tested  ## the project's own benchmarks; results under benchmarks
 	$(BIN)/python benchmarks/ingesting.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) (about 1.4 GB, most of it torch): a few minutes, once."
+	@echo "Setting up $(VENV) (about 1.7 GB on disk, most of it torch): a few minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) torch
 	@$(PIP) --editable .

@@ -18,7 +18,7 @@ from rag.store.collections import Collection
 from rag.store.database import Database
 from rag.store.filters import Filter
 from rag.store.permitted import Predicate
-from rag.store.tables import chunks, contents, documents
+from rag.store.tables import audit, chunks, contents, documents
 from rag.store.vectors import CollectionFeed, pack
 from rag.types import Hit, Principal, Vectors
 
@@ -335,6 +335,8 @@ def test_a_token_is_shown_once_and_ends_when_revoked(database: Database, collect
     with database.write() as connection:
         token_store.revoke(connection, collection.tenant_id, "ann")
     with database.read() as connection:
+        told = connection.execute(select(audit.c.actor, audit.c.action, audit.c.subject).order_by(audit.c.id)).all()
+        assert [tuple(row) for row in told] == [("local", "token create", "ann"), ("local", "token revoke", "ann")]
         assert not token_store.any_alive(connection)
         with pytest.raises(NotAuthenticated):
             token_store.principal(connection, database, secret)

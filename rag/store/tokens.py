@@ -8,9 +8,10 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from rag.errors import Conflict, NotAuthenticated, NotFound, WrongUsage
+from rag.store.audit import record
 from rag.store.database import Database, now
 from rag.store.tables import tokens
-from rag.types import Principal
+from rag.types import Metadata, Principal
 
 PREFIX = "rag_"
 
@@ -33,10 +34,14 @@ def create(
     tenant_id: int,
     name: str,
     *,
+    actor: str = "local",
     labels: Sequence[str] | None = None,
     expires_at: datetime | None = None,
 ) -> str:
-    """Make a token and return it; it cannot be read again. Raises Conflict if a live token has this name."""
+    """Make a token and return it; it cannot be read again. The audit trail says who made it.
+
+    Raises Conflict if a live token has this name.
+    """
     if not name.strip() or len(name) > 100 or not name.isprintable():
         raise WrongUsage(f"{name!r} cannot name a token: 1 to 100 printable characters")
     taken = connection.scalar(
@@ -55,6 +60,8 @@ def create(
             expires_at=expires_at,
         )
     )
+    detail: Metadata = {"labels": None if labels is None else [*sorted(set(labels))]}
+    record(connection, tenant_id, actor=actor, action="token create", subject=name, detail=detail)
     return secret
 
 
@@ -82,8 +89,8 @@ def any_alive(connection: Connection) -> bool:
     return bool(found)
 
 
-def revoke(connection: Connection, tenant_id: int, name: str) -> None:
-    """End a token from the next request on."""
+def revoke(connection: Connection, tenant_id: int, name: str, *, actor: str = "local") -> None:
+    """End a token from the next request on. The audit trail says who did."""
     done = connection.execute(
         update(tokens)
         .where(tokens.c.tenant_id == tenant_id, tokens.c.name == name, tokens.c.revoked_at.is_(None))
@@ -91,6 +98,7 @@ def revoke(connection: Connection, tenant_id: int, name: str) -> None:
     ).rowcount
     if not done:
         raise NotFound(f"no live token {name!r}; `rag token list` shows them")
+    record(connection, tenant_id, actor=actor, action="token revoke", subject=name, detail={})
 
 
 def listing(connection: Connection, tenant_id: int) -> list[Token]:

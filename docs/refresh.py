@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"```console\n(.*?)```", re.S)
 LINES = 40  # of one command's output that are shown
-WIDTH = 400
+WIDTH = 200
 
 
 def main() -> None:
@@ -44,9 +44,10 @@ class Replay:
         self._folder = folder
         self._servers: list[subprocess.Popen[bytes]] = []
         self._environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAG_")},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "COLUMNS": "110",
+            "HOME": str(folder.parent),  # where models are kept: nobody's own folder appears in the output
         }
 
     def block(self, body: str) -> str:

@@ -1,11 +1,15 @@
 """`rag demo`: the whole way in one command, on the project's own documentation or on files of yours."""
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rag.cli import ask, ingest, interrupts, logs, options, output
+from rag.config import DEFAULTS
 from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -42,7 +46,7 @@ def command(paths: tuple[Path, ...], questions: tuple[str, ...]) -> int:
         ingest.tell(report)
         asked = [_ask(app, question) for question in questions or QUESTIONS]
         _log(app, len(asked))
-    _next()
+    _next(chosen.data, asked[-1])
     return ingest.SOME_FAILED if report.failed else 0
 
 
@@ -76,14 +80,19 @@ def _log(app: "App", count: int) -> None:
         logs.log_table(store.listing(connection, app.local().tenant_id, store.Query(), limit=count))
 
 
-def _next() -> None:
+def _next(data: Path, interaction_id: str) -> None:
+    """What to do now, as commands that work when they are copied from here."""
+    rag = "rag" if shutil.which("rag") else shlex.quote(sys.argv[0])  # `make demo` runs .venv/bin/rag
+    here = rag if data == DEFAULTS.data else f"{rag} --data {shlex.quote(str(data))}"
+    steps = (
+        (f'{here} ask --collection {COLLECTION} "How is a citation checked?"', "ask something of your own"),
+        (f"{here} logs show {interaction_id}", "see everything behind an answer"),
+        (f"{rag} ingest PATH…", f"take in files and folders of your own, into ./{DEFAULTS.data}"),
+        (f"{rag} models pull", "let a small language model write the answers"),
+        (f"{here} serve", "the same over HTTP; its documentation is at /docs"),
+    )
     output.say()
     output.say(output.strong("What next"))
-    for command_line, what in (
-        ("rag ingest PATH…", "take in files and folders of your own"),
-        ('rag ask "…"', "ask them"),
-        ("rag logs show ID", "see everything behind an answer"),
-        ("rag models pull", "let a small language model write the answers"),
-        ("rag serve", "the same over HTTP, with OpenAPI documentation at /docs"),
-    ):
-        output.say(f"    {command_line:<20}{what}")
+    width = max(len(command_line) for command_line, _ in steps) + 3
+    for command_line, what in steps:
+        output.say(f"    {command_line:<{width}}{what}")

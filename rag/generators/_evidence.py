@@ -36,6 +36,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     ("why", re.compile(r"\b(why|what (caused|causes|reason))\b")),
 )
+_OPEN = re.compile(r"\b(what|which|who|whom|whose|when|where|why|how)\b", re.IGNORECASE)
 _MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _DATE = re.compile(rf"\d{{3,4}}s?\b|{_MONTH}\b|\d+(?:st|nd|rd|th)|centur")
 
@@ -104,10 +105,19 @@ def understand(question: str, found: Sequence[Candidate]) -> Query:
 
 
 def repeats(question: str, one: Candidate) -> bool:
-    """Whether a sentence says the question again, word for word: it matches best of all and answers nothing."""
+    """Whether a sentence only says the question again: it matches best of all and answers nothing.
+
+    So does one that holds the question word for word, and, unless yes or no would do, one without a content word of
+    its own.
+    """
     asked = [word.text.lower() for word in words(question)]
     held = [word.text.lower() for word in one.words]
-    return any(held[i : i + len(asked)] == asked for i in range(len(held) - len(asked) + 1))
+    if any(held[i : i + len(asked)] == asked for i in range(len(held) - len(asked) + 1)):
+        return True
+    if not _OPEN.search(question):
+        return False
+    known = {word.stem for word in words(question)}
+    return not any(is_content(word) and word.stem not in known for word in one.words)
 
 
 def lexical_features(query: Query, found: Sequence[Candidate], passages: Sequence[Passage]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.sentences import sentences
 from rag.errors import WrongSetting
 from rag.generators._evidence import (
     LEXICAL,
@@ -120,7 +121,11 @@ class Extractive:
         if evidence(features) < ENOUGH:
             return []
         scores = features @ WEIGHTS
-        return self._packed(query, found, passages, scores)
+        quotes = self._packed(query, found, passages, scores)
+        # A sentence taken out of its brackets can read as two; who counts sentences in the answer must not find more.
+        while len(quotes) > 1 and len(sentences("".join(_pieces(quotes)))) > self.sentences:
+            quotes.pop()
+        return quotes
 
     def _packed(
         self, query: Query, found: Sequence[Candidate], passages: Sequence[Passage], scores: NDArray[np.float64]

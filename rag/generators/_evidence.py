@@ -97,6 +97,16 @@ def candidates(passages: Sequence[Passage]) -> list[Candidate]:
     return found
 
 
+def quotable(question: str, found: Sequence[Candidate]) -> list[int]:
+    """The places of the sentences that may be quoted: those that do more than repeat the question, and of several that
+    say the same word for word the first, so that no answer says a thing twice."""
+    first: dict[tuple[str, ...], int] = {}
+    for i, one in enumerate(found):
+        if not repeats(question, one):
+            first.setdefault(tuple(word.text.lower() for word in one.words), i)
+    return list(first.values())
+
+
 def understand(question: str, found: Sequence[Candidate]) -> Query:
     """The question's content words, weighted by their rarity among the candidates."""
     stems = content_stems(question) or [word.stem for word in words(question)]

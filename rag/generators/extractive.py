@@ -28,7 +28,7 @@ from rag.generators._evidence import (
     kept_shares,
     lexical_features,
     probabilities,
-    repeats,
+    quotable,
     token_masses,
     understand,
 )
@@ -107,11 +107,15 @@ class Extractive:
 
     def answer(self, question: str, passages: Sequence[Passage]) -> list[Quote]:
         """The quotes that answer best, best first; none when the evidence is too weak."""
-        found = [one for one in candidates(passages) if not repeats(question, one)]
+        found = candidates(passages)
         if not found or not question.strip():
             return []
         query = understand(question, found)
         lexical = lexical_features(query, found, passages)
+        allowed = quotable(question, found)
+        if not allowed:
+            return []
+        found, lexical = [found[i] for i in allowed], lexical[allowed]
         first = _best(lexical @ LEXICAL_WEIGHTS, EMBEDDED)
         found, lexical = [found[i] for i in first], lexical[first]
         texts = beginnings([one.text for one in found], self.embedder.count_tokens, self.embedder.max_tokens)

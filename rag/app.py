@@ -53,6 +53,7 @@ class App:
         """
         if create:
             _make_folder(settings.data)
+            _keep_out(settings.data)
         elif not settings.database and not (settings.data / "rag.db").is_file():
             raise StoreNotReady(f"nothing was ingested into {settings.data.absolute()} yet; run `rag ingest PATH`")
         database = database_store.connect(settings.database_url)
@@ -235,3 +236,10 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreNotReady(f"the folder {folder.absolute()} cannot be made: {error.strerror}") from error
+
+
+def _keep_out(data: Path) -> None:
+    """Mark the data folder as nothing to ingest, so that `rag ingest .` passes over it."""
+    ignore = data / ".ragignore"
+    if not ignore.exists():
+        ignore.write_text("# The data folder of rag: its files are no documents.\n*\n", encoding="utf-8")

@@ -485,3 +485,11 @@ def test_the_demo_finds_the_projects_own_documentation() -> None:
 def test_completion_does_not_break_on_the_environment(house: House) -> None:
     with environment(house.variables):
         assert run(["--version"]) == 0
+
+
+def test_the_data_folder_is_no_document(tmp_path: Path) -> None:
+    """A first run makes it inside the folder that is taken in; the next one passes over it."""
+    house = build(tmp_path)
+    for unchanged in (0, 3):
+        report = house("ingest", str(tmp_path), "--json").json
+        assert (report["unchanged"], report["skipped"], report["documents"]) == (unchanged, 0, 3)

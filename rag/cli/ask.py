@@ -72,11 +72,13 @@ def command(
 
 def answer(app: "App", asked: "Question", *, aloud: bool) -> "Interaction":
     """Ask, printing the answer as it comes if `aloud`. Ctrl-C ends it; what was said until then is logged."""
+    import logging
     from threading import Event
 
     from rag.ask import Done, stream
     from rag.types import Text
 
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # retries are silent here; what fails in the end is said
     answering, cancel = app.answering(), Event()
     with interrupts.first_interrupt(cancel.set):
         for step in stream(answering, asked, app.local(), cancel):

@@ -12,7 +12,8 @@ Schema = Mapping[str, Any]  # a part of an OpenAPI document: JSON
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
-table{border-collapse:collapse;margin:.5rem 0 1rem}td,th{border:1px solid #ccc;padding:.25rem .6rem;text-align:left;
+body{overflow-wrap:anywhere}table{display:block;overflow-x:auto;border-collapse:collapse}
+table{margin:.5rem 0 1rem}td,th{border:1px solid #ccc;padding:.25rem .6rem;text-align:left;
 vertical-align:top}code{background:#f2f2f2;padding:.1em .3em;border-radius:3px}h2{margin-top:2.5rem;border-bottom:1px
 solid #ccc}@media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}code{background:#2a2a2a}td,th,h2{
 border-color:#444}a{color:#8ab4f8}}

@@ -241,5 +241,9 @@ def _make_folder(folder: Path) -> None:
 def _keep_out(data: Path) -> None:
     """Mark the data folder as nothing to ingest, so that `rag ingest .` passes over it."""
     ignore = data / ".ragignore"
-    if not ignore.exists():
+    if ignore.exists():
+        return
+    try:
         ignore.write_text("# The data folder of rag: its files are no documents.\n*\n", encoding="utf-8")
+    except OSError as error:
+        raise StoreNotReady(f"the folder {data.absolute()} cannot be written: {error.strerror}") from error

@@ -93,7 +93,7 @@ def ask_all(
 
 
 def check_words(
-    base: str, events: Events, lags: list[float], failed: list[str], gone: dict[str, float]
+    base: str, events: Events, lags: list[float], misses: list[float], failed: list[str], gone: dict[str, float]
 ) -> tuple[int, int]:
     """Look for every added word, and for every removed one, over fresh connections so that all workers are asked."""
     added = removed = 0
@@ -122,6 +122,7 @@ def check_words(
                 if any(word in hit["text"] for hit in response.json()["hits"]):
                     lags.append(max(0.0, sent - at))
                     break
+                misses.append(sent - at)
                 if sent - at > 1.0:
                     failed.append(f"{word} was not found by a search sent {sent - at:.1f} s after it was added")
                     break
@@ -151,6 +152,7 @@ def main(seconds: float) -> None:
             at_rest: list[float] = []
             busy: list[float] = []
             lags: list[float] = []
+            misses: list[float] = []  # searches that were sent after the add and did not find it, by how long after
             failed: list[str] = []
             gone: dict[str, float] = {}
             ask_all(base, QUESTIONS, time.time() + 3, [], failed, gone)  # both workers load their models
@@ -162,7 +164,7 @@ def main(seconds: float) -> None:
             writer.start()
             asker = threading.Thread(target=ask_all, args=(base, QUESTIONS, until, busy, failed, gone))
             asker.start()
-            added, removed = check_words(base, events, lags, failed, gone)
+            added, removed = check_words(base, events, lags, misses, failed, gone)
             asker.join()
             writer.join()
         finally:
@@ -176,6 +178,7 @@ def main(seconds: float) -> None:
             "added": added,
             "removed": removed,
             "found_after_s": {"median": statistics.median(lags), "max": max(lags)},
+            "searches_that_missed": {"count": len(misses), "latest_after_s": max(misses, default=None)},
             "ask_at_rest": percentiles(at_rest),
             "ask_during_ingest": percentiles(busy),
             "failures": failed[:20],

@@ -28,7 +28,7 @@ serve: $(VENV)/installed  ## the API on 127.0.0.1:8000 over the demo's data
 
 bench: $(VENV)/tested  ## the project's own benchmarks; results under benchmarks/results
 	$(BIN)/python benchmarks/embedding.py
-	$(BIN)/python benchmarks/ingesting.py
+	$(BIN)/python benchmarks/ingest.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (about 1.7 GB on disk, most of it torch): a few minutes, once."

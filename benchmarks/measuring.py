@@ -1,4 +1,7 @@
-"""What every benchmark shares: a child process measured whole, results written with machine and versions."""
+"""What every benchmark shares: a child process measured whole, results written with machine and versions.
+
+Importing it moves this folder to the end of the import path: `ingest.py` here must not stand before the package.
+"""
 
 import json
 import os
@@ -15,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = Path(os.environ.get("RAG_TEST_DATA", ROOT.parent / "shared" / "data"))
+sys.path[:] = sorted(sys.path, key=lambda place: Path(place or ".").resolve() == ROOT / "benchmarks")  # stable
 PACKAGES = ("numpy", "faiss-cpu", "tantivy", "onnxruntime", "sqlalchemy", "sentence-transformers", "torch")
 
 

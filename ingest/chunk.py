@@ -17,9 +17,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ingest.headings import Fitted, embedded_text
+from ingest.languages.clusters import cut
+from ingest.languages.sentences import sentences
 from ingest.pieces import Piece, parts, pieces, texts
 from ingest.sections import Section, pages, sections
-from ingest.sentences import sentences
 from ingest.types import Chunk, ChunkSettings, CountTokens, Mark
 
 __all__ = ["MIN_TOKENS", "chunk", "embedded_text"]
@@ -38,9 +39,14 @@ _Cut = tuple[int, int, int]  # first piece, piece after the last, how many headi
 
 
 def chunk(
-    text: str, outline: Sequence[Mark], title: str, settings: ChunkSettings, count_tokens: CountTokens
+    text: str,
+    outline: Sequence[Mark],
+    title: str,
+    settings: ChunkSettings,
+    count_tokens: CountTokens,
+    language: str = "en",
 ) -> list[Chunk]:
-    """Cut a normalised text, in order. [] for a blank one.
+    """Cut a normalised text, in order. [] for a blank one. `language` says how its sentences end; see sentences.
 
     For every chunk, `count_tokens([embedded_text(title, chunk.headings, chunk.text)])[0] <= settings.max_tokens`, and
     `chunk.text == text[chunk.start:chunk.end]` without blanks around it. Every character that is neither blank nor part
@@ -59,7 +65,7 @@ def chunk(
         return []
     paths = [section.path[:depth] for section in found for depth in range(len(section.path) + 1)]
     leads = [text[line.start : line.end] for section in found for line in section.lead]
-    groups = parts(text, found, LIKELY_TOO_LONG * limit)
+    groups = parts(text, found, LIKELY_TOO_LONG * limit, language)
     count = Remembered(count_tokens)
     count(["", *(embedded_text(title, path, "") for path in paths), *leads, *texts(text, groups)])  # all in one call
     special = count([""])[0]
@@ -71,7 +77,7 @@ def chunk(
     cuts = _cheapest(text, row, found, lead, fitted, room)
     chunks = _within(_assembled(text, row, found, cuts, fitted), title, limit, count_tokens)
     if overlap:
-        chunks = _overlapping(text, chunks, found, title, settings, count)
+        chunks = _overlapping(text, chunks, found, title, settings, count, language)
     return _paged(chunks, outline)
 
 
@@ -178,6 +184,7 @@ def _overlapping(
     title: str,
     settings: ChunkSettings,
     count: "Remembered",
+    language: str,
 ) -> list[Chunk]:
     """The chunks with the last sentences of the chunk before in front, where both hold text of one section."""
     special = count([""])[0]
@@ -186,7 +193,7 @@ def _overlapping(
     for before, after in pairwise(chunks):
         body = found[bisect_right(begins, after.start) - 1].body[0].start
         low = max(body, before.start)
-        inside = sentences(text[low : before.end]) if low < before.end and body < after.start else []
+        inside = sentences(text[low : before.end], language) if low < before.end and body < after.start else []
         taken = [(low + start, low + end) for start, end in inside]
         spans.append([span for span in taken if span[0] > before.start])  # never the whole chunk before
     sizes = iter(count([text[start:end] for taken in spans for start, end in taken]))
@@ -225,8 +232,7 @@ def _halved(one: Chunk, too_long: bool) -> list[Chunk]:
         raise ValueError(f"max_tokens is too small: {one.text!r} under {one.headings} does not fit")
     middle = len(one.text) // 2
     blank = max(one.text.rfind(" ", 1, middle), one.text.rfind("\n", 1, middle))
-    if blank > middle // 2:
-        middle = blank
+    middle = blank if blank > middle // 2 else cut(one.text, 0, middle, len(one.text))
     parts = []
     for start, end in ((0, middle), (middle, len(one.text))):
         piece = one.text[start:end]

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 from ingest.errors import Empty
+from ingest.languages.detection import detect, primary
 from ingest.types import BlockKind, Document, Mark, Metadata, MetadataValue, Parsed, Source
 
 _LINE_ENDS = re.compile("\r\n?|\x85|\u2028|\u2029|\x0b|\x0c")
@@ -22,7 +23,7 @@ _INVISIBLE = re.compile(
 _BLANKS = "[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]"
 _BLANK_RUN = re.compile(rf"{_BLANKS}{{2,}}|(?! ){_BLANKS}")  # all runs but a single plain space
 _INNER_RUN = re.compile(rf"(?<=\S)(?:{_BLANKS}{{2,}}|(?! ){_BLANKS})(?=\S)")
-_TRAILING = re.compile(rf"{_BLANKS}+$", re.MULTILINE)
+_TRAILING = re.compile(rf"(?<!{_BLANKS}){_BLANKS}++$", re.MULTILINE)  # linear: of a long run, each start is tried once
 _LEADING = re.compile(rf"^{_BLANKS}+", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
@@ -74,16 +75,26 @@ def assemble(source: Source, parsed: Parsed) -> Document:
     uri = f"{source.uri}#{quote(characters(parsed.fragment), safe='')}" if parsed.fragment else source.uri
     if not parts:
         raise Empty(f"{uri}: there is no text in it; leave it out, or replace it by a version with text")
+    text = "\n\n".join(parts)
     return Document(
         uri=uri,
         external_id=None if parsed.external_id is None else characters(parsed.external_id),
         title=clean(parsed.title, "heading"),
-        name=_name(source.uri, parsed.fragment),
-        text="\n\n".join(parts),
+        name=clean(parsed.name, "heading") or _name(source.uri, parsed.fragment),
+        text=text,
         outline=tuple(outline),
-        metadata=_metadata(parsed.metadata),
-        media_type=source.media_type,
+        metadata=_spoken(_metadata(parsed.metadata), text),
+        media_type=parsed.media_type or source.media_type,
     )
+
+
+def _spoken(metadata: dict[str, MetadataValue], text: str) -> dict[str, MetadataValue]:
+    """The metadata with the language of the text, which the document itself knows best; none when it cannot be told."""
+    if primary(metadata.get("language")):
+        return metadata
+    told = detect(text)
+    rest = {key: value for key, value in metadata.items() if key != "language"}
+    return {**rest, "language": told} if told else rest
 
 
 def _name(uri: str, fragment: str) -> str:

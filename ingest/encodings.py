@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from contextlib import suppress
 
 from ingest.errors import Damaged, Unsupported
 
@@ -15,11 +16,12 @@ _MARKS = (  # UTF-32 first: its little-endian mark begins with UTF-16's
 _SAMPLE = 65_536  # bytes that the statistics look at
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_NO_CHARSETS = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "utf-7")  # no page is written in these
 _WEB_LATIN = ("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii")  # browsers read these as windows-1252
 
 
-def decode(content: bytes, uri: str, declared: str | None = None) -> str:
-    """The text of some bytes. `uri` names them in errors.
+def decode(content: bytes, uri: str, *declared: str | None) -> str:
+    """The text of some bytes. `uri` names them in errors; the first of the declared encodings that fits is taken.
 
     Raises Unsupported when they are no text at all, Damaged when they begin as one encoding and break off.
     """
@@ -28,7 +30,8 @@ def decode(content: bytes, uri: str, declared: str | None = None) -> str:
         return _strict(content, encoding, uri)
     if b"\x00" in content[:_SAMPLE]:
         raise Unsupported(f"{uri}: this is binary data, not text; save it as text, or in one of the known formats")
-    text = _declared(content, declared)
+    said = (_declared(content, name) for name in declared)
+    text = next((text for text in said if text is not None), None)
     if text is None:
         text = _utf8(content)
     if text is None:
@@ -68,9 +71,13 @@ def _strict(content: bytes, encoding: str, uri: str) -> str:
 def _declared(content: bytes, declared: str | None) -> str | None:
     if not declared:
         return None
-    name = "windows-1252" if declared.strip().lower() in _WEB_LATIN else declared.strip()
+    latin = declared.strip().lower() in _WEB_LATIN
+    if latin and not content.isascii():  # servers say Latin-1 of everything; no Latin-1 text is UTF-8 by chance
+        with suppress(UnicodeDecodeError):
+            return content.decode("utf-8")
     try:
-        return content.decode(codecs.lookup(name).name)
+        name = codecs.lookup("windows-1252" if latin else declared.strip()).name
+        return None if name in _NO_CHARSETS else content.decode(name)
     except (LookupError, UnicodeError, ValueError):
         return None
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from ingest.languages.clusters import starts
 from ingest.types import CountTokens
 
 _ELLIPSIS = "…"
@@ -75,7 +76,8 @@ class Fitted:
         """The longest beginning of whole words within the limit, else of characters; at least one character; with "…"
         where something was cut off."""
         whole, *ends = len(text), *(word.end() for word in re.finditer(r"\S+", text))
-        for stops in ([*ends[: limit + 1]], [*range(2, limit + 1)]):
+        inner = [stop for stop in range(2, min(limit, whole) + 1) if starts(text, stop)]
+        for stops in (ends[: limit + 1], inner):
             cuts = [text[:stop] + (_ELLIPSIS if stop < whole else "") for stop in stops if stop <= whole]
             fitting = [cut for cut, size in zip(cuts, self._sizes(cuts), strict=True) if size <= limit]
             if fitting:

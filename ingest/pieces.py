@@ -1,5 +1,5 @@
 """Blocks become pieces that fit a token budget each: whole blocks, else their sentences or lines, else words, else
-characters."""
+clusters of characters."""
 
 import re
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from ingest.languages.clusters import cut
+from ingest.languages.sentences import sentences
 from ingest.sections import Section, Span
-from ingest.sentences import sentences
 from ingest.types import CountTokens
 
 Joint = Literal["section", "block", "line", "sentence", "word"]
@@ -35,15 +36,16 @@ class Part:
     span: Span
     section: int
     joint: Joint
+    language: str  # of its sentences
 
 
-def parts(text: str, found: Sequence[Section], longest: int) -> list[list[Part]]:
+def parts(text: str, found: Sequence[Section], longest: int, language: str) -> list[list[Part]]:
     """The blocks of all sections in order, each as a list of one part; one of more than `longest` characters already
     divided, since it will hardly fit, so that its text need not be counted twice."""
     groups = []
     for number, section in enumerate(found):
         for index, span in enumerate(section.body):
-            whole = Part(span, number, "block" if index else "section")
+            whole = Part(span, number, "block" if index else "section", language)
             groups.append([whole] if span.end - span.start <= longest else _natural(text, whole))
     return groups
 
@@ -83,7 +85,7 @@ def pieces(
 
 
 def _divided(text: str, part: Part, size: int, capacity: int) -> list[Part]:
-    """Its lines or sentences; else even stretches, cut at a blank where one is near."""
+    """Its lines or sentences; else even stretches, cut at a blank where one is near, else where nothing is torn."""
     natural = _natural(text, part)
     if len(natural) > 1:
         return natural
@@ -94,7 +96,7 @@ def _divided(text: str, part: Part, size: int, capacity: int) -> list[Part]:
     while span.end - edges[-1] > step:
         stop = edges[-1] + step
         blank = max(text.rfind(" ", edges[-1] + step // 2, stop), text.rfind("\n", edges[-1] + step // 2, stop))
-        edges.append(blank + 1 if blank > edges[-1] else stop)
+        edges.append(blank + 1 if blank > edges[-1] else cut(text, edges[-1] + step // 2, stop, span.end))
     return _trimmed(text, part, [*pairwise(edges), (edges[-1], span.end)], "word")
 
 
@@ -105,7 +107,7 @@ def _natural(text: str, part: Part) -> list[Part]:
         lines = [match.span() for match in _LINE.finditer(text, span.start, span.end)]
         if len(lines) > 1:
             return _trimmed(text, part, lines, "line")
-    found = sentences(text[span.start : span.end])
+    found = sentences(text[span.start : span.end], part.language)
     return _trimmed(text, part, [(span.start + start, span.start + end) for start, end in found], "sentence")
 
 
@@ -118,5 +120,5 @@ def _trimmed(text: str, part: Part, found: Sequence[tuple[int, int]], joint: Joi
         if bare:
             start += len(piece) - len(piece.lstrip())
             span = Span(start, start + len(bare), part.span.kind)
-            inner.append(Part(span, part.section, joint if inner else part.joint))
+            inner.append(Part(span, part.section, joint if inner else part.joint, part.language))
     return inner

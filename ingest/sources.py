@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from ingest import media_types
@@ -68,7 +68,7 @@ def _walk(folder: Path, rules: _Rules, seen: set[tuple[int, int]], above: frozen
     rules = _with_own(folder, rules)
     for entry in entries:
         path = folder / entry.name
-        if entry.name.startswith(".") or entry.name in _JUNK_FOLDERS or _JUNK_FILES.fullmatch(entry.name):
+        if left_out(entry.name):
             continue
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
@@ -80,6 +80,11 @@ def _walk(folder: Path, rules: _Rules, seen: set[tuple[int, int]], above: frozen
             yield from _walk(path, rules, seen, above | {here})
         elif _first(path, seen):
             yield path
+
+
+def left_out(name: str) -> bool:
+    """Whether what has this name is hidden or junk, and so not taken from folders and archives."""
+    return name.startswith(".") or name in _JUNK_FOLDERS or _JUNK_FILES.fullmatch(name) is not None
 
 
 def _with_own(folder: Path, rules: _Rules) -> _Rules:
@@ -102,6 +107,11 @@ def _ignored(path: Path, is_folder: bool, rules: _Rules) -> bool:
     return False
 
 
+def uri_of(path: Path) -> str:
+    """The file:// address of a path; bytes of its name that are no text are kept in it."""
+    return path.absolute().as_uri()
+
+
 def read(path: Path, *, max_bytes: int) -> Source:
     """The bytes of a file, its absolute file:// address and its media type.
 
@@ -120,12 +130,21 @@ def read(path: Path, *, max_bytes: int) -> Source:
                 raise Unreadable(f"{address}: this is not a regular file; name a file or a folder")
             if status.st_size > max_bytes:
                 raise _too_large(str(address), status.st_size, max_bytes)
-            content = file.read(max_bytes + 1)
+            content = file.read(status.st_size + 1)  # so much memory is asked for, whatever there is to read
+            if len(content) > status.st_size:  # it grew, or its size is not told
+                content += b"".join(_pieces(file, max_bytes - len(content)))
     except OSError as error:
         raise Unreadable(f"{address}: {error.strerror or error}; check the disk and the permissions") from error
-    if len(content) > max_bytes:  # it grew, or belongs to a file system that does not tell sizes
+    if len(content) > max_bytes:
         raise _too_large(str(address), len(content), max_bytes)
-    return Source(address.as_uri(), media_types.of(path.name, content), content)
+    return Source(uri_of(path), media_types.of(path.name, content), content)
+
+
+def _pieces(file: BinaryIO, enough: int) -> Iterator[bytes]:
+    """The rest of a file, or so much of it that it is more than enough."""
+    while enough >= 0 and (piece := file.read(1 << 20)):
+        enough -= len(piece)
+        yield piece
 
 
 def from_upload(name: str, content: bytes, media_type: str | None = None) -> Source:

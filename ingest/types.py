@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ingest.formats.allowance import Allowance
+
 BlockKind = Literal["heading", "paragraph", "list", "table", "code"]
 MetadataValue = str | int | float | bool | None | list["MetadataValue"] | dict[str, "MetadataValue"]
 Metadata = Mapping[str, MetadataValue]
@@ -17,6 +19,10 @@ class Source:
     uri: str  # file:///… or https://… or upload:…; unique within a collection
     media_type: str  # found by content first, by suffix second; "text/plain", "application/pdf", …
     content: bytes
+    passwords: tuple[str, ...] = ()  # to try on what is encrypted, in this order
+    depth: int = 0  # how many containers (archives, messages) it lies in
+    charset: str | None = None  # what whoever sent a text says of its encoding; None when nobody does
+    allowance: Allowance | None = field(default=None, compare=False, repr=False)  # what containers may unpack to
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Parsed:
     external_id: str | None = None  # the id its own collection gave it (BEIR `_id`)
     metadata: Metadata = field(default_factory=dict)
     fragment: str = ""  # appended to the source's uri as #fragment when one source holds several documents
+    name: str = ""  # its own file name, where it lies in a container; "" for the source's
+    media_type: str = ""  # likewise
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,12 @@ Models and indexes are made when first used, and what only one route needs is im
 from a cold start in well under a second.
 """
 
+import gc
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +21,10 @@ from rag.store import database as database_store
 from rag.store.collections import Collection
 from rag.store.database import Database
 from rag.store.vectors import CollectionFeed
-from rag.types import Embedder, GenerationSettings, Generator, Models, Principal, Reranker, Scorer
+from rag.types import Embedder, GenerationSettings, Generator, MetadataValue, Models, Principal, Reranker, Scorer
 
 if TYPE_CHECKING:
+    from ingest.reading.pool import Pool
     from rag.ask import Answering
     from rag.corpus import Corpus
     from rag.search import Fusion, OpenCollection
@@ -41,6 +45,7 @@ class App:
         self._generators: dict[str, Generator] = {}
         self._scorers: list[Scorer] | None = None
         self._reranker: Reranker | None = None
+        self._pool: Pool | None = None
         self._indexes: dict[tuple[int, str], Indexes] = {}
 
     # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -63,6 +68,8 @@ class App:
         return cls(settings, database)
 
     def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
         self.database.close()
 
     @property
@@ -129,6 +136,15 @@ class App:
                 self._reranker = rerankers.load(self.settings.reranker)
             return self._reranker
 
+    def let_go_of_models(self) -> None:
+        """Forget the models and end the child processes; what is needed again is opened again."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            self._embedder, self._generators, self._scorers, self._reranker = None, {}, None, None
+        if pool is not None:
+            pool.close()
+        gc.collect()  # a model and what opens it hold each other
+
     def _models_dir(self) -> Path:
         _make_folder(self.settings.models)
         return self.settings.models
@@ -188,7 +204,57 @@ class App:
             self.embedder(),
             chunk_tokens=min(self.settings.chunk_tokens, self.embedder().max_tokens),
             overlap_tokens=self.settings.chunk_overlap_tokens,
+            dedup=self._dedup(),
+            pool=self.pool(),
         )
+
+    @contextmanager
+    def trying(self, name: str | None = None) -> "Iterator[Corpus]":
+        """A collection open for writing of which nothing stays. It embeds nothing, unless duplicates of meaning are
+        looked for; vectors that are not needed all are one."""
+        from rag.corpus import open_corpus
+        from rag.store.trial import trial
+        from rag.wrapped import Unembedded
+
+        with trial(self.database) as database:
+            corpus = open_corpus(
+                database,
+                TENANT,
+                name or self.settings.collection,
+                self.embedder(),
+                chunk_tokens=min(self.settings.chunk_tokens, self.embedder().max_tokens),
+                overlap_tokens=self.settings.chunk_overlap_tokens,
+                dedup=self._dedup(),
+                pool=self.pool(),
+            )
+            if any(rule.level == "semantic" for rule in (*corpus.policies.document, *corpus.policies.chunk)):
+                yield corpus
+            else:
+                yield replace(corpus, embedder=Unembedded(self.embedder()))
+
+    def _dedup(self) -> dict[str, MetadataValue]:
+        """The policies on duplicates of a new collection."""
+        from rag.store.policies import DEFAULTS
+
+        return {name: getattr(self.settings, name) for name in DEFAULTS}
+
+    def pool(self) -> "Pool":
+        """The child processes that read sources, shared by all threads of this process; they start with the first."""
+        from ingest.reading.limits import Limits
+        from rag.corpus import make_pool
+
+        settings = self.settings
+        with self._lock:
+            if self._pool is None:
+                limits = Limits(
+                    memory_mb=settings.parse_memory_mb,
+                    seconds=settings.parse_seconds,
+                    characters=settings.parse_characters,
+                    documents=settings.parse_documents,
+                )
+                processes = settings.parse_processes or max(1, (os.cpu_count() or 1) // 2)
+                self._pool = make_pool(self.embedder(), processes=processes, limits=limits)
+            return self._pool
 
     def answering(
         self, name: str | None = None, tenant_id: int | None = None, generator: str | None = None

@@ -21,12 +21,17 @@ from rag.api.models import (
     DocumentLine,
     Documents,
     DocumentWhole,
+    Duplicate,
+    Duplicates,
     FeedbackResult,
     Hit,
     IngestResult,
     InteractionLine,
     Interactions,
     InteractionWhole,
+    Job,
+    JobItem,
+    JobItems,
     SearchResult,
     Shape,
 )
@@ -38,6 +43,7 @@ TIMEOUT_S = 60.0
 
 Word = str | int | float | bool | None
 S = TypeVar("S", bound=Shape)
+P = TypeVar("P", Documents, Duplicates, Interactions, JobItems)  # what comes in pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +164,28 @@ class Client:
     # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add_files(
-        self, paths: Sequence[Path], *, collection: str | None = None, metadata: Metadata | None = None
+        self,
+        paths: Sequence[Path],
+        *,
+        collection: str | None = None,
+        metadata: Metadata | None = None,
+        labels: Sequence[str] = (),
     ) -> IngestResult:
         """Upload files; they can be found when this returns. Those that could not be read are in `failures`."""
-        files = [("file", (path.name, path.read_bytes())) for path in paths]
-        data = _given(collection=collection, metadata=None if metadata is None else json.dumps(dict(metadata)))
+        files, data = _form(paths, collection, metadata, labels)
         return self._json(IngestResult, "POST", "/api/documents", files=files, data=data)
+
+    def submit_files(
+        self,
+        paths: Sequence[Path],
+        *,
+        collection: str | None = None,
+        metadata: Metadata | None = None,
+        labels: Sequence[str] = (),
+    ) -> Job:
+        """Upload files to be taken in by a background job; `job` says how far it is."""
+        files, data = _form(paths, collection, metadata, labels)
+        return self._json(Job, "POST", "/api/documents", params={"background": "true"}, files=files, data=data)
 
     def add_text(
         self,
@@ -175,6 +197,7 @@ class Client:
         external_id: str | None = None,
         collection: str | None = None,
         metadata: Metadata | None = None,
+        labels: Sequence[str] = (),
     ) -> IngestResult:
         """Add one text, or update it when its uri is known; it can be found when this returns."""
         body = _given(
@@ -185,6 +208,7 @@ class Client:
             external_id=external_id,
             collection=collection,
             metadata=metadata,
+            labels=list(labels) or None,
         )
         return self._json(IngestResult, "POST", "/api/documents", json=body)
 
@@ -197,12 +221,8 @@ class Client:
     ) -> Iterator[DocumentLine]:
         """Every document of a collection, without its text; fetched `page` at a time."""
         words = _given(collection=collection, filter=None if filter is None else json.dumps(dict(filter)), limit=page)
-        while True:
-            found = self._json(Documents, "GET", "/api/documents", params=words)
+        for found in self._pages(Documents, "/api/documents", words):
             yield from found.documents
-            if found.next is None:
-                return
-            words["cursor"] = found.next
 
     def document(self, document_id: int) -> DocumentWhole:
         """One document with its text and chunks."""
@@ -215,18 +235,38 @@ class Client:
     def collections(self) -> list[Collection]:
         return self._json(Collections, "GET", "/api/collections").collections
 
+    def duplicates(
+        self, *, collection: str | None = None, level: str | None = None, page: int = 100
+    ) -> Iterator[Duplicate]:
+        """Every decision on duplicates that holds; fetched `page` at a time."""
+        words = _given(collection=collection, level=level, limit=page)
+        for found in self._pages(Duplicates, "/api/duplicates", words):
+            yield from found.duplicates
+
+    # ── background jobs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def job(self, job_id: int) -> Job:
+        """A job and how far it is."""
+        return self._json(Job, "GET", f"/api/jobs/{job_id}")
+
+    def job_items(self, job_id: int, *, page: int = 100) -> Iterator[JobItem]:
+        """What became of every file of a job; fetched `page` at a time."""
+        words = _given(limit=page)
+        for found in self._pages(JobItems, f"/api/jobs/{job_id}/items", words):
+            yield from found.items
+
+    def cancel(self, job_id: int) -> None:
+        """End a job after the batch at hand; what was stored stays."""
+        self._send("DELETE", f"/api/jobs/{job_id}")
+
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def interactions(self, *, page: int = 50, **conditions: Word) -> Iterator[InteractionLine]:
         """The log, newest first: conditions are text, model, user, conversation, collection, since, until, score,
         score_min, score_max, abstained, failed."""
         words = _given(limit=page, **conditions)
-        while True:
-            found = self._json(Interactions, "GET", "/api/interactions", params=words)
+        for found in self._pages(Interactions, "/api/interactions", words):
             yield from found.interactions
-            if found.next is None:
-                return
-            words["cursor"] = found.next
 
     def interaction(self, interaction_id: str) -> InteractionWhole:
         """One interaction with everything that led to its answer."""
@@ -241,6 +281,15 @@ class Client:
         return self._json(FeedbackResult, "POST", path, json=body).feedback_id
 
     # ── the wire ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _pages(self, shape: type[P], path: str, words: dict[str, object]) -> Iterator[P]:
+        """Every page of a list."""
+        while True:
+            found = self._json(shape, "GET", path, params=words)
+            yield found
+            if found.next is None:
+                return
+            words["cursor"] = found.next
 
     def _json(
         self,
@@ -284,6 +333,15 @@ class Client:
 
     def _unreachable(self, error: httpx.HTTPError) -> NotReady:
         return NotReady(f"no answer from {self._http.base_url} ({error or type(error).__name__}); is `rag serve` up?")
+
+
+def _form(
+    paths: Sequence[Path], collection: str | None, metadata: Metadata | None, labels: Sequence[str]
+) -> tuple[list[tuple[str, tuple[str, bytes]]], dict[str, object]]:
+    """The files and fields of a multipart upload."""
+    files = [("file", (path.name, path.read_bytes())) for path in paths]
+    said = None if metadata is None else json.dumps(dict(metadata))
+    return files, _given(collection=collection, metadata=said, label=list(labels) or None)
 
 
 def _given(**values: object) -> dict[str, object]:

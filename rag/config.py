@@ -16,6 +16,7 @@ from typing import Any, Literal
 from rag.errors import WrongSetting
 
 PREFIX = "RAG_"
+POLICIES = ("off", "keep", "alias", "skip", "newest")
 NOT_SETTINGS = {"RAG_CONFIG", "RAG_TEST_DATA"}  # variables of ours that are no settings
 Value = str | int | float | Path | tuple[str, ...]
 
@@ -56,6 +57,29 @@ class Settings:
     chunk_overlap_tokens: int = _option(
         0, "whole sentences repeated from the chunk before, in new collections", unit="tokens", low=0, high=4096
     )
+    dedup_exact: str = _option("alias", "what new collections do about equal documents", choices=POLICIES)
+    dedup_near: str = _option("keep", "what new collections do about near-duplicate documents", choices=POLICIES)
+    dedup_semantic: str = _option("off", "what new collections do about semantic duplicates", choices=POLICIES)
+    dedup_chunk_exact: str = _option("alias", "what new collections do about equal chunks", choices=POLICIES)
+    dedup_chunk_near: str = _option("off", "what new collections do about near-duplicate chunks", choices=POLICIES)
+    dedup_chunk_semantic: str = _option("off", "what new collections do about chunks of one meaning", choices=POLICIES)
+    dedup_near_threshold: float = _option(0.8, "Jaccard similarity of near-duplicates, at least", low=0.5, high=1.0)
+    dedup_semantic_threshold: float = _option(0.95, "cosine of semantic duplicates, at least", low=0.5, high=1.0)
+    parse_processes: int = _option(
+        0, "processes that read files; 0 means one for every two cores", unit="processes", low=0, high=256
+    )
+    parse_memory_mb: int = _option(
+        512, "a file that needs more memory to be read is refused", unit="MiB", low=128, high=65536
+    )
+    parse_seconds: float = _option(
+        30.0, "a file that takes longer to be read is refused", unit="seconds of processor time", low=0.1, high=3600
+    )
+    parse_characters: int = _option(
+        50_000_000, "a file that gives more text is refused", unit="characters", low=1000, high=10**10
+    )
+    parse_documents: int = _option(
+        200_000, "a file that holds more documents is refused", unit="documents", low=1, high=10**9
+    )
     max_file_mb: int = _option(256, "larger files are refused", unit="MiB", low=1, high=65536)
     mode: Literal["hybrid", "semantic", "keyword"] = _option(
         "hybrid", "how passages are found", choices=("hybrid", "semantic", "keyword")
@@ -82,6 +106,12 @@ class Settings:
     host: str = _option("127.0.0.1", "address the API listens on")
     port: int = _option(8000, "port the API listens on", low=0, high=65535)
     workers: int = _option(1, "processes that serve the API", unit="processes", low=1, high=64)
+    job_workers: int = _option(
+        1, "background jobs that one process of the API does at once; 0 leaves them to `rag worker`", low=0, high=64
+    )
+    job_lease_s: float = _option(
+        60.0, "a worker that is not heard of for so long loses its job to another", unit="seconds", low=0.5, high=3600
+    )
     allowed_hosts: tuple[str, ...] = _option(
         (), "Host names the API answers to besides loopback names and its own address"
     )

@@ -1,39 +1,43 @@
-"""The write route: sources are parsed, cleaned, deduplicated, cut, embedded once and stored; documents are removed."""
+"""The write route: sources are read by child processes, deduplicated, embedded once, stored; documents are removed."""
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ingest import parsers, sources
-from ingest.chunk import chunk, embedded_text
-from ingest.clean import assemble
-from ingest.dedup import identity
-from ingest.errors import Damaged, Empty, IngestError, Unsupported
-from ingest.types import ChunkSettings, Document, Mark, Metadata, Source
+from ingest.chunk import chunk
+from ingest.errors import Empty, IngestError, Unsupported
+from ingest.headings import embedded_text
+from ingest.media_types import OLE
+from ingest.reading.prepare import Begun, Task
+from ingest.types import ChunkSettings, Failed, Metadata, Source
+from rag.batches import Batch, Failure, Origin, Report, Tally, Told, cut, embed, outline_json
 from rag.errors import WrongUsage
+from rag.store import alike, near, writing
 from rag.store import collections as collection_store
+from rag.store import contents as content_store
 from rag.store import documents as document_store
-from rag.store import writing
-from rag.store.checks import stored_text
 from rag.store.collections import Collection
 from rag.store.database import Database
-from rag.store.vectors import known, pack
-from rag.types import Embedder, MetadataValue
+from rag.store.policies import DEFAULTS, Policies
+from rag.store.writing import NewContent, Record, SourceRead, Written
+from rag.types import Embedder, Outcome
 
-BATCH_CHUNKS = 128  # a transaction takes in whole documents until they hold this many new chunks
-BATCH_DOCUMENTS = 256
-FORMAT = "1"  # part of every source's digest: raised when parsing or chunking changes what comes out
+if TYPE_CHECKING:
+    from ingest.reading.limits import Limits
+    from ingest.reading.pool import Pool, Result
 
-FileState = Literal["added", "updated", "unchanged", "duplicate", "skipped", "failed"]
+__all__ = ["Arrival", "Corpus", "Failure", "Origin", "Progress", "Report", "open_corpus", "outline_json"]
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    uri: str
-    reason: str
+FORMAT = "2"  # part of every source's digest: raised when parsing changes what comes out
+CUTTING = "2"  # likewise of every text's chunks: raised when cutting changes what comes out
+RECUT_CONTENTS = 64  # texts cut anew in one transaction
+LEAST_TOKENS = 32  # of a chunk
+REVIEWED_DOCUMENTS = 64  # documents judged in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,53 +45,40 @@ class Progress:
     """How far an ingest has come."""
 
     sources_done: int
-    sources: int
+    sources: int | None  # None: not known yet
     documents: int
     chunks: int
     uri: str  # the source that was finished last; "" before the first
 
 
-@dataclass(slots=True)
-class Report:
-    """What an ingest did. Documents are counted once each; skipped and failed count sources (or lines of one)."""
-
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    duplicate: int = 0
-    skipped: int = 0
-    failed: int = 0
-    documents: int = 0  # alive in the collection afterwards
-    chunks: int = 0
-    embedded: int = 0  # strings that went through the model
-    seconds: float = 0.0
-    failures: list[Failure] = field(default_factory=list)
-    document_ids: list[int] = field(default_factory=list)
-
-    def fail(self, uri: str, reason: str) -> None:
-        self.failed += 1
-        self.failures.append(Failure(uri, reason))
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What holds for every document of one ingest."""
-
-    owner: str
-    metadata: Metadata = field(default_factory=dict)
-    labels: frozenset[str] = frozenset()
-
-
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A source, or why it could not be read. One that was named is an error when no parser is there for it; one that
-    only lies in a folder is passed over."""
+    """A source: a file by its path, bytes that are there, or why there are none. One that was named is an error when no
+    parser is there for it; one that only lies in a folder is passed over."""
 
     uri: str
-    source: Source | IngestError
+    source: Source | Path | IngestError
     named: bool = True
     title: str = ""  # said by whoever sent it; goes before the text's own
     external_id: str | None = None  # likewise
+    passwords: tuple[str, ...] = ()
+    etag: str | None = None  # as its server tells its revisions apart
+    modified: str | None = None
+    sync_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What reading the bytes of a source tells of it."""
+
+    arrival: Arrival
+    digest: bytes | None  # None where the bytes could not be read
+    held: int | None  # how many documents it holds, if taking it in would change nothing
+    error: IngestError | None
+
+
+Relocated = Callable[[str, bytes], str | None]
+"""The address at which a source stood before, given its address and digest; None where it is not one that moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +88,7 @@ class Corpus:
     database: Database
     collection: Collection
     embedder: Embedder
+    pool: "Pool"
 
     @property
     def chunk_settings(self) -> ChunkSettings:
@@ -104,6 +96,16 @@ class Corpus:
         return ChunkSettings(
             max_tokens=int(str(settings["chunk_tokens"])), overlap_tokens=int(str(settings["overlap_tokens"]))
         )
+
+    @property
+    def policies(self) -> Policies:
+        return Policies.of(self.collection.settings)
+
+    @property
+    def cutting(self) -> bytes:
+        """Digest of all that decides where a text is cut."""
+        settings = self.chunk_settings
+        return self.database.digest(json.dumps([CUTTING, settings.max_tokens, settings.overlap_tokens]))
 
     # ── adding ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,55 +115,76 @@ class Corpus:
         origin: Origin,
         *,
         max_bytes: int,
+        passwords: tuple[str, ...] = (),
         progress: Callable[[Progress], None] = lambda _: None,
+        record: Record | None = None,
+        told: Told = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> Report:
         """Take in files and folders. One that cannot be read becomes a failure in the report; the others go in.
 
         What was stored when this is interrupted stays; running it again gives the result of one whole run.
         """
-        paths = [path.resolve() for path in paths]  # one file, one address, whichever way it was named
-        found = list(sources.find(paths))
-        named = {path.absolute() for path in paths}
-
-        def read() -> Iterator[Arrival]:
-            for path in found:
-                uri = path.absolute().as_uri()
-                try:
-                    source: Source | IngestError = sources.read(path, max_bytes=max_bytes)
-                except IngestError as error:
-                    source = error
-                yield Arrival(uri, source, named=path.absolute() in named)
-
-        return self.add_sources(read(), origin, total=len(found), progress=progress)
+        arrivals = file_arrivals(paths, passwords=passwords)
+        return self.add_sources(
+            arrivals,
+            origin,
+            total=len(arrivals),
+            max_bytes=max_bytes,
+            progress=progress,
+            record=record,
+            told=told,
+            stopping=stopping,
+        )
 
     def add_sources(
         self,
         arrivals: Iterable[Arrival],
         origin: Origin,
         *,
-        total: int,
+        total: int | None,
+        max_bytes: int = 0,
         progress: Callable[[Progress], None] = lambda _: None,
+        record: Record | None = None,
+        told: Told = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+        relocated: Relocated = lambda _uri, _digest: None,
     ) -> Report:
-        """Take in sources, one transaction per batch of whole documents."""
+        """Take in sources, one transaction per batch of whole documents; outcomes come in the order of the sources.
+
+        `max_bytes` bounds what is read of a path. `record` is called in each transaction with what it makes true,
+        `told` behind it. When `stopping` says so, the batch is finished and the report says `stopped`.
+        """
         started, report = time.monotonic(), Report()
         done, uri = 0, ""
 
         def tell() -> None:
             progress(Progress(done, total, batch.documents, batch.chunks, uri))
 
-        batch = Batch(self, origin, report, written=tell)  # one file may hold thousands of documents
-        for arrival in arrivals:
-            try:
-                if isinstance(arrival.source, IngestError):
-                    raise arrival.source
-                self._add_source(arrival, arrival.source, origin, report, batch)
-            except IngestError as error:
-                if isinstance(error, Unsupported) and not arrival.named:
-                    report.skipped += 1
-                else:
-                    report.fail(arrival.uri, str(error))
+        batch = Batch(
+            self.database,
+            self.collection,
+            self.embedder,
+            origin,
+            report,
+            cutting=self.cutting,
+            record=record,
+            told=told,
+            written=tell,  # one file may hold thousands of documents
+        )
+
+        def wanted(arrival: Arrival, begun: Begun) -> bool:
+            if batch.gathers(arrival.uri):  # it comes twice, and what the store says is not the last word on it
+                return True
+            return self._held(arrival, begun.content_hash, begun.media_type, origin) is None
+
+        for arrival, result in self._read(arrivals, max_bytes, wanted):
+            self._take(arrival, result, origin, report, batch, relocated)
             done, uri = done + 1, arrival.uri
             tell()
+            if stopping():
+                report.stopped = True
+                break
         batch.flush()
         with self.database.read() as connection:
             counts = collection_store.counts(connection, self.collection.id)
@@ -169,51 +192,231 @@ class Corpus:
         report.seconds = round(time.monotonic() - started, 3)
         return report
 
-    def _add_source(self, arrival: Arrival, source: Source, origin: Origin, report: Report, batch: "Batch") -> None:
-        """Gather the documents of one source. It is marked as taken in only when every one of them could be read."""
-        digest = self._source_digest(arrival, source, origin)
-        with self.database.read() as connection:
-            held = document_store.source_documents(connection, self.collection.id, source.uri, digest)
-        if held is not None:
-            report.unchanged += held
-            return
-        seen: set[str] = set()
-        whole = True
-        for item in parsers.parse(source):
-            if isinstance(item, parsers.Failed):
-                report.fail(item.uri, item.reason)
-                whole = False
+    def look(self, arrivals: Iterable[Arrival], origin: Origin, *, max_bytes: int = 0) -> Iterator[Looked]:
+        """What taking sources in would begin with: their bytes are read, nothing is parsed, embedded or written."""
+        for arrival, result in self._read(arrivals, max_bytes, lambda _arrival, _begun: False):
+            if isinstance(result, IngestError):
+                yield Looked(arrival, None, None, result)
                 continue
-            title, external_id = arrival.title or item.title, arrival.external_id or item.external_id
-            document = assemble(source, replace(item, title=title, external_id=external_id))
-            try:
-                if document.uri in seen:
-                    raise Damaged(f"{document.uri}: this id occurs twice in the file; the first one is kept")
-                batch.add(source.uri, document)
-                seen.add(document.uri)
-            except IngestError as error:
-                report.fail(document.uri, str(error))
-                whole = False
-        if whole:
-            batch.complete(source.uri, writing.SourceRead(digest, frozenset(seen)))
+            deque(result.items, maxlen=0)  # whether it could be read is known behind its last item
+            if result.content_hash is None:
+                yield Looked(arrival, None, None, result.error)
+                continue
+            held = self._held(arrival, result.content_hash, result.media_type, origin)
+            kind = result.media_type
+            taken = held is not None or parsers.reads(kind) or kind == OLE  # an Office file with a password is one
+            unfit = None if taken else parsers.unsupported(arrival.uri, kind)
+            digest = self._source_digest(arrival, result.content_hash, result.media_type, origin)
+            yield Looked(arrival, digest, held, unfit)
 
-    def _source_digest(self, arrival: Arrival, source: Source, origin: Origin) -> bytes:
+    def _read(
+        self, arrivals: Iterable[Arrival], max_bytes: int, wants: Callable[[Arrival, Begun], bool]
+    ) -> "Iterator[tuple[Arrival, Result | IngestError]]":
+        """Every arrival in order, with what was read of it; only its bytes where `wants` says that it is not wanted."""
+        drawn: deque[Arrival] = deque()  # taken from `arrivals`, not given out yet
+        by_uri: dict[str, list[Arrival]] = {}
+
+        def tasks() -> Iterator[Task]:
+            for arrival in arrivals:
+                drawn.append(arrival)
+                if isinstance(arrival.source, IngestError):
+                    continue
+                by_uri.setdefault(arrival.uri, []).append(arrival)
+                yield self._task(arrival, max_bytes)
+
+        def wanted(task: Task, begun: Begun) -> bool:
+            same = list(by_uri[task.uri])
+            one = next(each for each in same if each.source is (task.source if task.path is None else task.path))
+            return len(same) > 1 or wants(one, begun)
+
+        for result in self.pool.run(tasks(), wanted):
+            while isinstance(drawn[0].source, IngestError):
+                failed = drawn.popleft()
+                yield failed, failed.source  # type: ignore[misc]  # told apart a line above
+            arrival = drawn.popleft()
+            yield arrival, result
+            by_uri[arrival.uri].pop(0)
+            if not by_uri[arrival.uri]:
+                del by_uri[arrival.uri]
+        for arrival in drawn:
+            assert isinstance(arrival.source, IngestError)
+            yield arrival, arrival.source
+
+    def _task(self, arrival: Arrival, max_bytes: int) -> Task:
+        path = arrival.source if isinstance(arrival.source, Path) else None
+        source = arrival.source if isinstance(arrival.source, Source) else None
+        return Task(
+            arrival.uri,
+            path=path,
+            source=source,
+            max_bytes=max_bytes,
+            title=arrival.title,
+            external_id=arrival.external_id,
+            passwords=arrival.passwords,
+            chunking=self.chunk_settings,
+        )
+
+    def _take(
+        self,
+        arrival: Arrival,
+        result: "Result | IngestError",
+        origin: Origin,
+        report: Report,
+        batch: Batch,
+        relocated: Relocated,
+    ) -> None:
+        """Gather the documents of one source. It is marked as taken in only when every one of them could be read."""
+        tally = Tally(arrival.uri)
+        if isinstance(result, IngestError):
+            self._fail(arrival, result, tally, report, batch)
+            return
+        if not result.wanted:
+            assert result.content_hash is not None
+            held = self._held(arrival, result.content_hash, result.media_type, origin) or 0
+            report.unchanged += held
+            batch.end(Outcome(arrival.uri, "unchanged", documents=held))
+            return
+        uris: set[str] = set()
+        digest = former = None
+        if result.content_hash is not None:
+            digest = self._source_digest(arrival, result.content_hash, result.media_type, origin)
+            former = relocated(arrival.uri, digest)
+        for item in result.items:
+            if isinstance(item, Failed):
+                report.fail(item.uri, item.reason)
+                tally.failed += 1
+                if item.uri != arrival.uri:
+                    batch.end(Outcome(item.uri, "failed", item.reason))
+                continue
+            batch.add(tally, item, former)
+            uris.add(item.document.uri)
+        if result.error is not None:
+            self._fail(arrival, result.error, tally, report, batch, result.media_type)
+        elif tally.failed:
+            batch.end(tally)
+        else:
+            assert digest is not None
+            read = SourceRead(digest, frozenset(uris), arrival.sync_id, arrival.etag, arrival.modified, former)
+            batch.complete(tally, read)
+
+    def _fail(
+        self,
+        arrival: Arrival,
+        error: IngestError,
+        tally: Tally,
+        report: Report,
+        batch: Batch,
+        media_type: str = "",
+    ) -> None:
+        nothing = isinstance(error, Unsupported) or (isinstance(error, Empty) and media_type.startswith("image/"))
+        if nothing and not arrival.named:  # a folder holds logos and binaries that nobody meant
+            report.skipped += 1
+            tally.ended = ("skipped", str(error))
+        else:
+            report.fail(arrival.uri, str(error))
+            tally.ended = ("failed", str(error))
+        batch.end(tally)
+
+    def _held(self, arrival: Arrival, content_hash: bytes, media_type: str, origin: Origin) -> int | None:
+        """How many documents a source holds, if taking it in again would change nothing; else None."""
+        digest = self._source_digest(arrival, content_hash, media_type, origin)
+        with self.database.read() as connection:
+            return document_store.source_documents(connection, self.collection.id, arrival.uri, digest)
+
+    def _source_digest(self, arrival: Arrival, content_hash: bytes, media_type: str, origin: Origin) -> bytes:
         """Equal exactly when taking the source in again would give the same documents."""
         about = json.dumps(
             [
                 FORMAT,
-                source.media_type,
+                media_type,
                 arrival.title,
                 arrival.external_id,
+                arrival.source.charset if isinstance(arrival.source, Source) else None,
                 origin.owner,
                 dict(origin.metadata),
                 sorted(origin.labels),
-                self.chunk_settings.max_tokens,
-                self.chunk_settings.overlap_tokens,
             ],
             sort_keys=True,
         )
-        return self.database.digest(about.encode() + b"\x00" + source.content)
+        return self.database.digest(about.encode() + b"\x00" + content_hash)
+
+    # ── cutting anew ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def recut(self, *, progress: Callable[[int], None] = lambda _: None, actor: str = "local") -> int:
+        """Cut every text by the collection's present settings that was cut by others; only new strings are embedded.
+
+        Returns how many texts. Search goes on with the old chunks of each text until its new ones are there.
+        """
+        done = after = 0
+        while True:
+            with self.database.read() as connection:
+                stale = content_store.cut_otherwise(
+                    connection, self.collection.id, self.cutting, after=after, limit=RECUT_CONTENTS
+                )
+            if not stale:
+                with self.database.write() as connection:
+                    now = writing.locked(connection, self.collection)
+                    if writing.cut_by_others(self.collection, now):
+                        return done  # whoever changed them cuts the rest
+                    some = content_store.cut_otherwise(connection, now.id, self.cutting, after=0, limit=1)
+                    if not some:  # else another writer brought one meanwhile
+                        collection_store.change_settings(connection, now.id, {"recut": None})
+                        return done
+                after = 0
+                continue
+            prepared: dict[int, NewContent] = {}
+            strings: dict[bytes, str] = {}
+            for content_id, content in stale:
+                pieces = chunk(
+                    content.text,
+                    content.marks,
+                    content.title,
+                    self.chunk_settings,
+                    self.embedder.count_tokens,
+                    content.new.language,
+                )
+                found = cut(self.database, pieces, [embedded_text(content.title, p.headings, p.text) for p in pieces])
+                strings |= found.strings
+                prepared[content_id] = replace(content.new, chunks=found.chunks, cutting=self.cutting)
+            vectors = embed(self.database, self.collection, self.embedder, strings)
+            with self.database.write() as connection:
+                writing.recut(connection, self.collection, prepared, vectors, actor=actor)
+            after = stale[-1][0]
+            done += len(stale)
+            progress(done)
+
+    # ── duplicates ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def review_duplicates(self, *, progress: Callable[[int], None] = lambda _: None, actor: str = "local") -> int:
+        """Judge every document by the collection's present policies, the oldest first; how many duplicates were found.
+
+        Documents that were held back by other policies ask for their places again.
+        """
+        found = after = done = 0
+        while True:
+            with self.database.write() as connection:
+                step = writing.review_documents(
+                    connection, self.collection, after=after, limit=REVIEWED_DOCUMENTS, actor=actor
+                )
+            if not step.documents:
+                break
+            found, after, done = found + step.duplicates, step.after, done + step.documents
+            progress(done)
+        some = 1
+        while some:
+            with self.database.write() as connection:
+                some = writing.release_held(connection, self.collection, limit=REVIEWED_DOCUMENTS, actor=actor)
+        after, some = 0, 1
+        while some:
+            with self.database.write() as connection:
+                some, after = alike.review(
+                    connection, self.collection, after=after, limit=REVIEWED_DOCUMENTS, actor=actor
+                )
+        with self.database.write() as connection:
+            now = collection_store.by_id(connection, self.collection.id)
+            if Policies.of(now.settings) == self.policies:  # else another judges by what was changed meanwhile
+                collection_store.change_settings(connection, self.collection.id, {"review": None})
+        return found
 
     # ── removing ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,127 +425,119 @@ class Corpus:
         with self.database.write() as connection:
             return writing.remove_documents(connection, self.collection, document_ids, actor=actor)
 
-
-class Batch:
-    """Whole documents gathered for one transaction; what is new of them is cut and embedded before it begins."""
-
-    def __init__(
-        self, corpus: Corpus, origin: Origin, report: Report, written: Callable[[], None] = lambda: None
-    ) -> None:
-        self._corpus, self._origin, self._report, self._written = corpus, origin, report, written
-        self._documents: list[writing.NewDocument] = []
-        self._contents: dict[bytes, writing.NewContent] = {}
-        self._strings: dict[bytes, str] = {}  # digest → string to embed
-        self._complete: dict[str, writing.SourceRead] = {}
-        self.documents = 0
-        self.chunks = 0
-
-    def add(self, source_uri: str, document: Document) -> None:
-        """Gather one document; writes what was gathered before when that is enough. Raises Empty, gathering nothing."""
-        if not document.text.strip():
-            raise Empty(f"{document.uri}: there is no text in it")
-        full = len(self._strings) >= BATCH_CHUNKS or len(self._documents) >= BATCH_DOCUMENTS
-        if full or any(gathered.uri == document.uri for gathered in self._documents):  # a place twice is an update
-            self.flush()
-        digest = self._corpus.database.digest(identity(document))
-        if digest not in self._contents and not self._known(digest):
-            self._contents[digest] = self._cut(digest, document)
-        self._documents.append(
-            writing.NewDocument(
-                content_digest=digest,
-                content=None,
-                source_uri=source_uri,
-                uri=document.uri,
-                external_id=document.external_id,
-                name=document.name,
-                media_type=document.media_type,
-                metadata={**document.metadata, **self._origin.metadata},
-                owner=self._origin.owner,
-                labels=self._origin.labels,
-            )
-        )
-
-    def complete(self, source_uri: str, read: writing.SourceRead) -> None:
-        """Say that the last document of a source was gathered."""
-        self._complete[source_uri] = read
-
-    def flush(self) -> None:
-        """Write what was gathered, if anything."""
-        if self._documents or self._complete:
-            self._write()
-
-    def _known(self, digest: bytes) -> bool:
-        corpus = self._corpus
-        with corpus.database.read() as connection:
-            return bool(document_store.known_contents(connection, corpus.collection.id, [digest]))
-
-    def _cut(self, digest: bytes, document: Document) -> writing.NewContent:
-        corpus = self._corpus
-        cut = chunk(
-            document.text, document.outline, document.title, corpus.chunk_settings, corpus.embedder.count_tokens
-        )
-        if not cut:
-            raise Empty(f"{document.uri}: nothing in it can be searched")
-        new = []
-        for piece in cut:
-            string = embedded_text(document.title, piece.headings, piece.text)
-            key = corpus.database.digest(string)
-            self._strings[key] = string
-            new.append(writing.NewChunk(piece.ordinal, piece.start, piece.end, piece.headings, piece.page, key))
-        return writing.NewContent(
-            digest=digest,
-            title=document.title,
-            text=document.text,
-            text_digest=corpus.database.digest(stored_text(document.title, document.text)),
-            outline=[outline_json(mark) for mark in document.outline],
-            chunks=tuple(new),
-        )
-
-    def _embed(self) -> Mapping[bytes, bytes]:
-        """The vectors of the strings that were never embedded before."""
-        corpus = self._corpus
-        with corpus.database.read() as connection:
-            there = known(connection, corpus.collection, sorted(self._strings))
-        missing = {key: string for key, string in self._strings.items() if key not in there}
-        if not missing:
-            return {}
-        rows = corpus.embedder.embed_passages(list(missing.values()))
-        self._report.embedded += len(missing)
-        return {key: pack(row) for key, row in zip(missing, rows, strict=True)}
-
-    def _write(self) -> None:
-        corpus, report = self._corpus, self._report
-        batch = [replace(document, content=self._contents.get(document.content_digest)) for document in self._documents]
-        vectors = self._embed()
-        with corpus.database.write() as connection:
-            written = writing.write_documents(
-                connection,
-                corpus.collection,
-                batch,
-                vectors,
-                actor=self._origin.owner,
-                complete=self._complete,
-            )
-        for result in written:
-            setattr(report, result.kind, getattr(report, result.kind) + 1)
-            report.document_ids.append(result.document_id)
-        self.documents += len(written)
-        self.chunks += sum(len(content.chunks) for content in self._contents.values())
-        self._documents, self._contents, self._strings, self._complete = [], {}, {}, {}
-        self._written()
+    def restore(self, document_id: int, *, actor: str) -> Written:
+        """Put a removed document back. Raises NotFound, and Conflict when it lives or its address is taken."""
+        with self.database.write() as connection:
+            written = writing.restore_document(connection, self.collection, document_id, actor=actor)
+        self.recut(actor=actor)
+        return written
 
 
-def outline_json(mark: Mark) -> list[MetadataValue]:
-    return [mark.offset, mark.kind, mark.value, mark.level]
+def file_arrivals(
+    paths: Sequence[Path], *, passwords: tuple[str, ...] = (), sync_id: int | None = None
+) -> list[Arrival]:
+    """Every file that some paths mean, in order."""
+    paths = [path.resolve() for path in paths]  # one file, one address, whichever way it was named
+    named = {path.absolute() for path in paths}
+    return [
+        Arrival(sources.uri_of(path), path, path.absolute() in named, passwords=passwords, sync_id=sync_id)
+        for path in sources.find(paths)
+    ]
 
 
 def open_corpus(
-    database: Database, tenant: str, name: str, embedder: Embedder, *, chunk_tokens: int, overlap_tokens: int
+    database: Database,
+    tenant: str,
+    name: str,
+    embedder: Embedder,
+    *,
+    chunk_tokens: int,
+    overlap_tokens: int,
+    dedup: Metadata | None = None,
+    pool: "Pool | None" = None,
 ) -> Corpus:
-    """Open a collection for writing; it is made when it is not there.
+    """Open a collection for writing; it is made, with these settings, when it is not there.
 
+    `dedup` are its policies on duplicates, as rag.store.policies names them. Without a pool it gets one of its own, of
+    one process that ends when it is idle.
     Raises WrongUsage if it was embedded by another embedder than this one: its vectors could not be compared.
     """
+    check_chunking(embedder, chunk_tokens, overlap_tokens)
+    with database.read() as connection:
+        tenant_id = collection_store.tenant(connection, tenant)
+        found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)
+    if found is None:
+        settings: Metadata = {
+            "chunk_tokens": chunk_tokens,
+            "overlap_tokens": overlap_tokens,
+            **DEFAULTS,
+            **(dedup or {}),
+        }
+        Policies.of(settings)
+        with database.write() as connection:
+            tenant_id = collection_store.ensure_tenant(connection, tenant)
+            found = collection_store.ensure(connection, tenant_id, name, embedder, settings)
+    collection_store.require_embedder(found, embedder)
+    if pool is None:
+        pool = make_pool(embedder, processes=1)
+    corpus = Corpus(database, found, embedder, pool)
+    if found.settings.get("recut"):
+        corpus.recut()
+    if found.settings.get("review"):
+        corpus.review_duplicates()
+    return corpus
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What followed from other settings of a collection."""
+
+    collection: Collection
+    recut: int | None  # texts that were cut anew; None: how texts are cut did not change
+    judged: int | None  # duplicates found; None: the policies did not change
+
+
+def changed(corpus: Corpus, settings: Metadata) -> Changed:
+    """Change settings of a collection and do at once what follows from them. Interrupted, it is finished by the next
+    who opens the collection for writing.
+
+    Raises WrongUsage for a setting that is unknown or whose value does not fit; nothing is changed then.
+    """
+    known = {"chunk_tokens", "overlap_tokens", *DEFAULTS}
+    if unknown := sorted(settings.keys() - known):
+        raise WrongUsage(f"a collection has no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+    before = corpus.collection.settings
+    after = {**before, **settings}
+    tokens, overlap = after["chunk_tokens"], after["overlap_tokens"]
+    if not isinstance(tokens, int) or not isinstance(overlap, int) or tokens < LEAST_TOKENS or overlap < 0:
+        raise WrongUsage(f"chunk_tokens is a whole number from {LEAST_TOKENS} on, overlap_tokens one from 0 on")
+    check_chunking(corpus.embedder, tokens, overlap)
+    Policies.of(after)
+    cutting = any(before.get(key) != after[key] for key in ("chunk_tokens", "overlap_tokens"))
+    judging = any(before.get(key, DEFAULTS[key]) != after.get(key, DEFAULTS[key]) for key in DEFAULTS)
+    due: Metadata = {**({"recut": True} if cutting else {}), **({"review": True} if judging else {})}
+    with corpus.database.write() as connection:
+        collection_store.change_settings(connection, corpus.collection.id, {**settings, **due})
+        if before.get("dedup_near_threshold") != after.get("dedup_near_threshold"):
+            near.rebuild(connection, corpus.collection.id, Policies.of(after).near_threshold)
+        collection = collection_store.by_id(connection, corpus.collection.id)
+    corpus = replace(corpus, collection=collection)
+    recut = corpus.recut() if cutting else None
+    judged = corpus.review_duplicates() if judging else None
+    return Changed(corpus.collection, recut, judged)
+
+
+def make_pool(embedder: Embedder, *, processes: int, limits: "Limits | None" = None) -> "Pool":
+    """The child processes that read sources for collections of an embedder."""
+    from ingest.minhash import text_signature
+    from ingest.reading.limits import Limits
+    from ingest.reading.pool import Pool
+
+    return Pool(embedder.counter(), processes=processes, limits=limits or Limits(), sign=text_signature)
+
+
+def check_chunking(embedder: Embedder, chunk_tokens: int, overlap_tokens: int) -> None:
+    """Raise WrongUsage for chunks that the embedder could not embed whole, or that would repeat more than half."""
     if chunk_tokens > embedder.max_tokens:
         raise WrongUsage(
             f"chunk_tokens is {chunk_tokens}, but {embedder.name} embeds at most {embedder.max_tokens} tokens; "
@@ -350,15 +545,3 @@ def open_corpus(
         )
     if overlap_tokens > chunk_tokens // 2:
         raise WrongUsage(f"chunk_overlap_tokens is {overlap_tokens}: at most half of chunk_tokens, {chunk_tokens // 2}")
-    with database.read() as connection:
-        tenant_id = collection_store.tenant(connection, tenant)
-        found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)
-    if found is None:
-        settings: Metadata = {"chunk_tokens": chunk_tokens, "overlap_tokens": overlap_tokens}
-        with database.write() as connection:
-            tenant_id = collection_store.ensure_tenant(connection, tenant)
-            found = collection_store.find(connection, tenant_id, name) or collection_store.create(
-                connection, tenant_id, name, embedder, settings
-            )
-    collection_store.require_embedder(found, embedder)
-    return Corpus(database, found, embedder)

@@ -12,15 +12,16 @@ from math import fsum
 from pathlib import Path
 from typing import TypeVar
 
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 from rag.ask import Answering, Question, answer
 from rag.errors import WrongUsage
 from rag.metrics import averages
-from rag.search import MAX_K, Embedded, Fusion, OpenCollection, Search, search
+from rag.search import MAX_K, Fusion, OpenCollection, Search, search
 from rag.store import documents as document_store
 from rag.store.database import Database
 from rag.support import MARKER
 from rag.types import Embedder, Example, GenerationSettings, Interaction, Mode, Passage, Principal, Reranker
+from rag.wrapped import Embedded
 
 METRICS = ("ndcg_cut_10", "recall_100", "recip_rank")
 QUERIES_AT_ONCE = 64  # questions that are embedded together

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 from rag.errors import TooMuch
 from rag.support import ABSTENTION, is_abstention
 from rag.types import Message, Passage, Prompt

@@ -3,21 +3,24 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from rag.access import Access
 from rag.errors import WrongUsage
-from rag.keywords.analysis import analyse
 from rag.retrieve import Dense, Fused, Keyword, Reranked
 from rag.snapshots import Indexes
+from rag.store import alike
 from rag.store import documents as document_store
+from rag.store.alike import Alike
 from rag.store.collections import Collection
 from rag.store.database import Database
 from rag.store.filters import Filter
-from rag.types import Embedder, Hit, Mode, Passage, Principal, Reranker, Retriever, Vectors
+from rag.types import Embedder, Hit, Mode, Passage, Principal, Ranking, Reranker, Retriever
+from rag.wrapped import Embedded
 
 MAX_K = 1000
+WINDOW = 10  # hits beyond twice those wanted that are looked through for duplicates at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,45 +88,6 @@ class Clock:
         return {name: round(taken, 3) for name, taken in {**self.timings_ms, "total": total}.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """An embedder that has embedded its queries already, so that no model runs while a transaction is open."""
-
-    inner: Embedder
-    queries: Mapping[str, Vectors]  # each (d,)
-
-    @classmethod
-    def of(cls, inner: Embedder, texts: Sequence[str]) -> "Embedded":
-        return cls(inner, dict(zip(texts, inner.embed_queries(texts), strict=True)))
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint
-
-    @property
-    def dim(self) -> int:
-        return self.inner.dim
-
-    @property
-    def max_tokens(self) -> int:
-        return self.inner.max_tokens
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return self.inner.count_tokens(texts)
-
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        import numpy as np
-
-        return np.stack([self.queries[text] for text in texts])
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return self.inner.embed_passages(texts)
-
-
 def search(opened: OpenCollection, asked: Search, principal: Principal, reranker: Reranker | None = None) -> Found:
     """The best passages among what `principal` may see, as of the last committed change.
 
@@ -142,13 +106,13 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
             view = opened.indexes.view()
         retriever: Retriever
         if embedder is None:
-            retriever = Keyword(view.keywords, analyse)
+            retriever = Keyword(view.keywords, view.question_terms)
         elif asked.mode == "semantic":
             retriever = Dense(embedder, view.vectors)
         else:
             retriever = Fused(
                 Dense(embedder, view.vectors),
-                Keyword(view.keywords, analyse),
+                Keyword(view.keywords, view.question_terms),
                 method=asked.fusion.method,
                 alpha=asked.fusion.alpha,
                 rrf_k=asked.fusion.rrf_k,
@@ -162,16 +126,64 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
 
             retriever = Reranked(retriever, reranker, texts, depth=asked.fusion.depth)
         with clock.stage("retrieve"):
-            ranking = retriever.retrieve([asked.query], max(asked.k, asked.fusion.depth), permitted)[0]
+
+            def ranked(depth: int) -> Ranking:
+                return retriever.retrieve([asked.query], depth, permitted)[0]
+
+            ranking = ranked(max(asked.k, asked.fusion.depth))
+
+            def together(ids: Sequence[int]) -> Alike:
+                return alike.together(connection, opened.collection, ids)
+
+            shown = different(ranking, asked.k, ranked, together)
         with clock.stage("passages"):
-            passages = document_store.passages(connection, ranking[: asked.k], permitted.predicate, permitted.position)
+            passages = document_store.passages(
+                connection, shown.hits, permitted.predicate, permitted.position, shown.others
+            )
     return Found(
         tuple(passages),
-        tuple(ranking[asked.k :]),
+        shown.rest,
         permitted.position,
         view.generation,
         clock.rounded(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The hits of an answer, each for all that says the same, and the candidates behind them."""
+
+    hits: tuple[Hit, ...]
+    others: Mapping[int, tuple[int, ...]]  # chunk id → the chunks it stands for
+    rest: tuple[Hit, ...]
+
+
+def different(
+    ranking: Ranking, k: int, ranked: Callable[[int], Ranking], together: Callable[[Sequence[int]], Alike]
+) -> Shown:
+    """The first k hits that say different things. Where duplicates leave too few, `ranked` is asked for more.
+
+    A hit that is shown for a better ranked duplicate has that one's score.
+    """
+    while True:
+        for window in (2 * k + WINDOW, len(ranking)):
+            considered = ranking[:window]
+            found = together([hit.chunk_id for hit in considered])
+            if len(found.shown) >= k:
+                break
+        depth = 4 * len(ranking)
+        more = ranked(depth) if len(found.shown) < k and len(ranking) >= k else []
+        if len(more) <= len(ranking):
+            break
+        ranking = more
+    place = {hit.chunk_id: number for number, hit in enumerate(ranking)}
+    hits = []
+    for key in found.shown[:k]:
+        first = min((key, *found.others.get(key, ())), key=place.__getitem__)
+        hits.append(replace(ranking[place[key]], score=ranking[place[first]].score))
+    used = {hit.chunk_id for hit in hits}
+    rest = tuple(hit for hit in ranking if hit.chunk_id not in used)
+    return Shown(tuple(hits), {key: found.others[key] for key in used if key in found.others}, rest)
 
 
 def check(asked: Search) -> None:

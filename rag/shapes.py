@@ -7,17 +7,22 @@ only (no NaN, no infinity), so that `json.dumps(…, allow_nan=False)` cannot fa
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from rag.errors import RagError
-from rag.types import Citation, Hit, Interaction, Part, Passage, Place, Prompt, Score, Usage
+from rag.types import Citation, FileState, Hit, Interaction, Outcome, Part, Passage, Place, Prompt, Score, Usage
 
 if TYPE_CHECKING:
     from rag.corpus import Report
     from rag.search import Found
     from rag.store.collections import Collection, CollectionCounts
+    from rag.store.decisions import StoredDecision, Tally
     from rag.store.documents import StoredChunk, StoredDocument
     from rag.store.interactions import Feedback
+    from rag.store.jobs import Item, Job
+    from rag.store.syncs import StoredSync
+    from rag.store.writing import Written
+    from rag.sync import Difference
 
 Json = dict[str, object]
 
@@ -241,6 +246,18 @@ def document_json(document: "StoredDocument", collection: str) -> Json:
         "labels": list(document.labels),
         "characters": document.characters,
         "created_at": document.created_at.isoformat(timespec="milliseconds"),
+        "removed_at": document.removed_at and document.removed_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def restored_json(document_id: int, written: "Written") -> Json:
+    """What became of a removed document that was put back: its new id, null where a policy on duplicates holds it."""
+    return {
+        "removed_id": document_id,
+        "document_id": written.document_id,
+        "uri": written.uri,
+        "state": written.kind,
+        "reason": written.reason,
     }
 
 
@@ -291,6 +308,143 @@ def report_json(report: "Report") -> Json:
         "embedded": report.embedded,
         "seconds": report.seconds,
         "failures": [{"uri": failure.uri, "reason": failure.reason} for failure in report.failures],
+    }
+
+
+def outcome_json(outcome: Outcome) -> Json:
+    """What became of one source of an ingest."""
+    return {
+        "uri": outcome.uri,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "documents": outcome.documents,
+    }
+
+
+# ── duplicates ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def duplicates_json(
+    collection: str, counts: Iterable["Tally"], rows: Iterable["StoredDecision"], following: int | None
+) -> Json:
+    """What was decided on duplicates: how many of each kind, and a page of them."""
+    return {
+        "collection": collection,
+        "counts": [
+            {"scope": each.scope, "level": each.level, "policy": each.policy, "decisions": each.decisions}
+            for each in counts
+        ],
+        "duplicates": [decision_json(row) for row in rows],
+        "next": None if following is None else str(following),
+    }
+
+
+def decision_json(row: "StoredDecision") -> Json:
+    """One duplicate; `document_id` is null where the document is held back."""
+    return {
+        "decision_id": row.id,
+        "scope": row.scope,
+        "level": row.level,
+        "policy": row.policy,
+        "similarity": row.similarity,
+        "uri": row.uri,
+        "document_id": row.document_id,
+        "against_uri": row.against_uri,
+        "against_id": row.against_id,
+        "actor": row.actor,
+        "created_at": row.created_at.isoformat(timespec="milliseconds"),
+    }
+
+
+# ── syncs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def difference_json(difference: "Difference") -> Json:
+    """What a run of a sync did, or would do: sources by their addresses."""
+    return {
+        "sync": difference.sync,
+        "collection": difference.collection,
+        "dry_run": difference.dry_run,
+        "added": list(difference.added),
+        "updated": list(difference.updated),
+        "moved": [{"uri": each.uri, "moved_from": each.moved_from} for each in difference.moved],
+        "removed": list(difference.removed),
+        "unchanged": difference.unchanged,
+        "skipped": difference.skipped,
+        "failed": len(difference.failures),
+        "failures": [{"uri": failure.uri, "reason": failure.reason} for failure in difference.failures],
+        "documents": difference.documents,
+        "chunks": difference.chunks,
+        "embedded": difference.embedded,
+        "seconds": difference.seconds,
+    }
+
+
+def sync_json(sync: "StoredSync") -> Json:
+    """A sync as it is listed, with how its last run went."""
+    result = sync.result or {}
+    counts = ("added", "updated", "moved", "removed", "unchanged", "skipped", "failed", "embedded", "seconds")
+    failures = result.get("failures")
+    return {
+        "name": sync.name,
+        "collection": sync.collection,
+        "locations": [{"kind": each.kind, "place": each.place} for each in sync.follows.locations],
+        "owner": sync.follows.owner,
+        "metadata": dict(sync.follows.metadata),
+        "labels": sorted(sync.follows.labels),
+        "hosts": list(sync.follows.hosts),
+        "sources": sync.sources,
+        "result": None
+        if sync.result is None
+        else {name: result.get(name, 0) for name in counts}
+        | {"failures": [{"uri": pair[0], "reason": pair[1]} for pair in _pairs(failures)]},
+        "created_at": sync.created_at.isoformat(timespec="milliseconds"),
+        "ran_at": sync.ran_at and sync.ran_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def _pairs(value: object) -> list[list[object]]:
+    return [pair for pair in value if isinstance(pair, list)] if isinstance(value, list) else []
+
+
+# ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def job_json(job: "Job") -> Json:
+    """A background job and how far it is. What it was given is not shown but for its paths: it may hold secrets."""
+    paths = job.payload.get("paths")
+    return {
+        "job_id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "collection": job.collection,
+        "user": job.user,
+        "paths": list(paths) if isinstance(paths, list) else [],
+        "progress": {
+            "done": job.progress.done,
+            "total": job.progress.total,
+            "documents": job.progress.documents,
+            "uri": job.progress.uri,
+        },
+        "counts": {state: job.progress.counts.get(state, 0) for state in get_args(FileState)},
+        "result": None if job.result is None else dict(job.result),
+        "error": job.error,
+        "attempts": job.attempts,
+        "cancel_asked": job.cancel_asked_at is not None,
+        "created_at": job.created_at.isoformat(timespec="milliseconds"),
+        "started_at": job.started_at and job.started_at.isoformat(timespec="milliseconds"),
+        "finished_at": job.finished_at and job.finished_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def job_item_json(item: "Item") -> Json:
+    """What became of one file of a job."""
+    return {
+        "uri": item.uri,
+        "state": item.state,
+        "reason": item.reason,
+        "documents": item.documents,
+        "created_at": item.created_at.isoformat(timespec="milliseconds"),
     }
 
 

@@ -7,8 +7,9 @@ missing, damaged or foreign snapshot therefore costs time, never an answer.
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -19,9 +20,9 @@ from rag import vectors as vector_backends
 from rag.errors import IndexDamaged
 from rag.generations import Generation, Generations, Kind
 from rag.keywords import ScoredIndex
-from rag.keywords.analysis import VERSION, analyse
+from rag.keywords.analysis import VERSION, chunk_terms, question_terms
 from rag.keywords.exact import ExactKeywords
-from rag.tails import NONE, Analyse, FollowedKeywords, FollowedVectors, KeywordSettings
+from rag.tails import NONE, FollowedKeywords, FollowedVectors, KeywordSettings
 from rag.types import ChangeBatch, Feed, Ids
 from rag.vectors.exact import ExactVectors
 
@@ -125,6 +126,7 @@ class View:
     since: int  # the snapshot's own position; what came later is in the tail
     _vectors: Arm[FollowedVectors] = field(repr=False)
     _keywords: Arm[FollowedKeywords] = field(repr=False)
+    _languages: Callable[[], tuple[str, ...]] = field(repr=False)
 
     @property
     def vectors(self) -> FollowedVectors:
@@ -135,6 +137,15 @@ class View:
     def keywords(self) -> FollowedKeywords:
         """Opened on first use."""
         return self._keywords.get()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of the chunks alive at this position; read on first use."""
+        return self._languages()
+
+    def question_terms(self, question: str) -> list[str]:
+        """What to ask `keywords` for, so that it finds the question's words in every language held."""
+        return question_terms(question, self.languages)
 
 
 class Indexes:
@@ -152,12 +163,11 @@ class Indexes:
         fingerprint: str,
         vectors: str = "faiss",
         keywords: str = "tantivy",
-        analyse: Analyse = analyse,
     ) -> None:
         self._feed = feed
         self._vectors = vector_backends.backend(vectors)
         self._keywords = keyword_backends.backend(keywords)
-        self._settings = KeywordSettings(analyse, self._keywords.LENGTHS)
+        self._settings = KeywordSettings(chunk_terms, self._keywords.LENGTHS)
         self._generations = Generations(folder, Kind(fingerprint, feed.dim, vectors, keywords, VERSION))
         self._changes = Changes(feed)
         self._lock = threading.Lock()
@@ -187,9 +197,8 @@ class Indexes:
             if view is None or stamp != self._stamp or view.position > position or self._rests_on_damage(view):
                 view = self._reload(stamp, position)
             else:
-                view = View(
-                    position, view.generation, view.since, view._vectors.at(position), view._keywords.at(position)
-                )
+                vectors, keywords = view._vectors.at(position), view._keywords.at(position)
+                view = View(position, view.generation, view.since, vectors, keywords, self._languages(position))
             self._view = view
             return view
 
@@ -223,7 +232,11 @@ class Indexes:
             base.position if base else 0,
             Arm(position, lambda: self._open_vectors(base), self._changes),
             Arm(position, lambda: self._open_keywords(base), self._changes),
+            self._languages(position),
         )
+
+    def _languages(self, position: int) -> Callable[[], tuple[str, ...]]:
+        return cache(lambda: self._feed.languages(position))
 
     def _current(self, position: int) -> Generation | None:
         """The current generation. Raises IndexDamaged when it cannot be used by a feed at this position."""
@@ -319,13 +332,13 @@ class Indexes:
         keywords = self._working_copy(base, work / "keywords")
         for batch in self._feed.changes(after, position):
             vectors.apply(batch.ids, batch.vectors, batch.removed, position)
-            keywords.apply(batch.ids, self._analysed(batch), batch.removed, position)
+            keywords.apply(batch.ids, self._settings.terms(batch), batch.removed, position)
         vectors.apply(NONE, np.empty((0, self._feed.dim), np.float32), NONE, position)
         keywords.apply(NONE, [], NONE, position)
         if keywords.dead() > DEAD:
             keywords = self._working_copy(None, work / "anew")
             for batch in self._feed.changes(0, position):
-                keywords.apply(batch.ids, self._analysed(batch), batch.removed, position)
+                keywords.apply(batch.ids, self._settings.terms(batch), batch.removed, position)
             keywords.apply(NONE, [], NONE, position)
         for part, index in (("vectors", vectors), ("keywords", keywords)):
             (staging / part).mkdir()
@@ -339,9 +352,6 @@ class Indexes:
             return self._keywords.new(folder)
         self._keywords.open(base.folder / "keywords").save(folder)
         return self._keywords.open(folder)
-
-    def _analysed(self, batch: ChangeBatch) -> list[Sequence[str]]:
-        return [self._settings.analyse(text) for text in batch.texts]
 
     # ── checking ──
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 from rag.language import Weights, Word, content_stems, is_content, months, names, negated, opposites, quantities, words
 from rag.types import Verdict
 

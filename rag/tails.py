@@ -14,7 +14,8 @@ from rag.vectors import StoredVectors
 from rag.vectors.exact import ExactVectors
 
 NONE: Ids = np.empty(0, np.int64)
-Analyse = Callable[[str], Sequence[str]]
+ChunkTerms = Callable[[str, str], Sequence[str]]
+"""The terms of a chunk, by its text and its language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class FollowedKeywords:
         tail = self._tail.copy()
         removed = self._removed
         for batch in batches:
-            tail.apply(batch.ids, [self._settings.analyse(text) for text in batch.texts], batch.removed, upto)
+            tail.apply(batch.ids, self._settings.terms(batch), batch.removed, upto)
             removed = _removed(removed, [batch])
         tail.apply(NONE, [], NONE, upto)
         return FollowedKeywords(self._main, tail, removed, self._settings)
@@ -183,8 +184,12 @@ class FollowedKeywords:
 class KeywordSettings:
     """How texts become terms, and how precisely lengths are known."""
 
-    analyse: Analyse
+    chunk_terms: ChunkTerms
     lengths: Literal["exact", "byte"]
+
+    def terms(self, batch: ChangeBatch) -> list[Sequence[str]]:
+        """The terms of each added chunk, in its own language."""
+        return [self.chunk_terms(*each) for each in zip(batch.texts, batch.languages, strict=True)]
 
 
 def _removed(before: Ids, batches: Sequence[ChangeBatch]) -> Ids:

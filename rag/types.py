@@ -4,7 +4,7 @@ One shape per role, batch first, and a wrapper keeps the shape. Shapes of arrays
 n texts or chunks, q questions, d dimensions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as CancelToken
@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.types import Metadata, MetadataValue
+from ingest.types import CountTokens, Metadata, MetadataValue
 
 __all__ = ["CancelToken", "Metadata", "MetadataValue"]
 
@@ -23,6 +23,19 @@ Mode = Literal["hybrid", "semantic", "keyword"]
 
 
 # ── who may see what ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+FileState = Literal["added", "updated", "unchanged", "duplicate", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one source of an ingest, or of one document of a source where only that failed."""
+
+    uri: str
+    state: FileState
+    reason: str = ""  # why it was skipped or failed, what it duplicates
+    documents: int = 0  # of its documents: how many were written
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,10 @@ class Embedder(Protocol):
         """Tokens of each text, special tokens included; never capped."""
         ...
 
+    def counter(self) -> Callable[[], CountTokens]:
+        """Makes `count_tokens` in another process, without the model's weights; can be pickled."""
+        ...
+
     def embed_queries(self, texts: Sequence[str]) -> Vectors: ...
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors: ...
@@ -189,6 +206,7 @@ class ChangeBatch:
     vectors: Vectors  # (n, d)
     texts: Sequence[str]  # n strings, exactly what was embedded
     removed: Ids  # (m,)
+    languages: Sequence[str]  # n BCP 47 tags, of the contents; "" where it could not be told
 
 
 class Feed(Protocol):
@@ -208,6 +226,10 @@ class Feed(Protocol):
 
     def live_ids(self, at: int) -> Ids:
         """The chunk ids alive at a position, ascending; what an index at that position must hold."""
+        ...
+
+    def languages(self, at: int) -> tuple[str, ...]:
+        """The languages of the chunks alive at a position, each once, in alphabetical order."""
         ...
 
 

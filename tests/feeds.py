@@ -31,6 +31,7 @@ class Row:
     text: str
     added: int
     removed: int | None = None
+    language: str = ""
 
 
 @dataclass
@@ -62,6 +63,9 @@ class MemoryFeed:
         )
         return np.array(sorted(alive), dtype=np.int64)
 
+    def languages(self, at: int) -> tuple[str, ...]:
+        return tuple(sorted({self.rows[int(chunk)].language for chunk in self.live_ids(at)}))
+
     def changes(self, after: int, upto: int, batch: int = 4096) -> Iterator[ChangeBatch]:
         self.reads += 1
         removed = np.setdiff1d(self.live_ids(after), self.live_ids(upto)) if after else NONE
@@ -69,10 +73,11 @@ class MemoryFeed:
         for first in range(0, len(added), batch):
             ids = added[first : first + batch]
             rows = [self.rows[chunk] for chunk in ids.tolist()]
-            yield ChangeBatch(ids, np.stack([row.vector for row in rows]), [row.text for row in rows], removed)
+            vectors, texts = np.stack([row.vector for row in rows]), [row.text for row in rows]
+            yield ChangeBatch(ids, vectors, texts, removed, [row.language for row in rows])
             removed = NONE
         if len(removed):
-            yield ChangeBatch(NONE, np.empty((0, self.dim), np.float32), [], removed)
+            yield ChangeBatch(NONE, np.empty((0, self.dim), np.float32), [], removed, [])
 
 
 def unit(numbers: Sequence[float]) -> Vectors:

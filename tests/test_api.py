@@ -186,7 +186,7 @@ def test_one_document_has_its_text_and_chunks(filled: TestClient) -> None:
     document = filled.get(f"/api/documents/{key}").json()
     conforms(filled, "DocumentWhole", document)
     assert document["external_id"] == "o1"
-    assert document["metadata"] == {"year": 2020, "kind": "animal"}
+    assert document["metadata"] == {"year": 2020, "kind": "animal", "language": "en"}
     assert "kelp" in document["text"]
     covered = {document["text"][chunk["start"] : chunk["end"]] for chunk in document["chunks"]}
     assert any("kelp" in text for text in covered)

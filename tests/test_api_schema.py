@@ -50,6 +50,8 @@ def test_no_request_is_answered_with_5xx(app: App, token: str, mode: GenerationM
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) >= 13
     for operation in operations:
+        if operation.path.endswith("/events"):
+            continue  # a job that waits is watched for ever; tests/test_api_jobs.py asks this route
         if mode is GenerationMode.NEGATIVE and not can_be_wrong(operation):
             continue
 

@@ -12,6 +12,7 @@ from rag.api.models import AskResult
 from rag.app import opening
 from rag.client import Client, Started, Text, error_of, events
 from rag.errors import (
+    Conflict,
     GeneratorFailed,
     NotAuthenticated,
     NotFound,
@@ -87,6 +88,28 @@ def test_metrics_are_the_sum_of_both_workers(served: tuple[str, str]) -> None:
         for _ in until("both workers' requests are counted"):
             if counted() == before + TOGETHER:
                 return
+
+
+def test_the_client_submits_jobs_and_reads_duplicates(served: tuple[str, str], tmp_path: Path) -> None:
+    address, token = served
+    long = " ".join(f"word{number}" for number in range(100))
+    files = [tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "broken.pdf"]
+    for file, text in zip(files, (long, f"{long} and more", "%PDF-1.7 no"), strict=True):
+        file.write_text(text)
+    with Client(address, token=token) as rag:
+        job = rag.submit_files(files, collection="client-jobs", labels=["x"])
+        for _ in until("the job is done", 60):
+            if rag.job(job.job_id).state not in ("queued", "running"):
+                break
+        assert rag.job(job.job_id).state == "done"
+        states = [item.state for item in rag.job_items(job.job_id, page=2)]
+        assert sorted(states) == ["added", "added", "failed"]
+        (pair,) = rag.duplicates(collection="client-jobs", level="near")
+        assert pair.similarity > 0.9
+        assert {line.uri for line in rag.documents(collection="client-jobs")} == {pair.uri, pair.against_uri}
+        assert all(line.labels == ["x"] for line in rag.documents(collection="client-jobs"))
+        with pytest.raises(Conflict):
+            rag.cancel(job.job_id)
 
 
 def test_the_client_walks_the_whole_house(rag: Client, tmp_path: Path) -> None:

@@ -88,12 +88,26 @@ def everything(house: House) -> dict[str, dict[str, object]]:
     say("token create", "token", "create", "--name", "ada", "--label", "staff")
     say("token list", "token", "list")
     say("token revoke", "token", "revoke", "ada")
+    say("ingest --background", "ingest", str(house.docs), "--background")
+    say("jobs cancel", "jobs", "cancel", "1")
+    say("jobs retry", "jobs", "retry", "1")
+    assert house("worker", "--once").code == 0
+    say("jobs show", "jobs", "show", "1", "--items")
+    say("jobs list", "jobs", "list")
     say("config", "config")
     say("eval", "eval", str(house.folder / "beir"), "--answers")
     say("rebuild", "rebuild")
     say("doctor", "doctor")
     say("doctor --repair", "doctor", "--repair")
     say("documents remove", "documents", "remove", "1")
+    say("documents list --removed", "documents", "list", "--removed")
+    say("documents restore", "documents", "restore", "1", "2", code=3)
+    say("sync", "sync", "pages", str(house.docs), code=3)
+    (house.docs / "volcanoes.txt").rename(house.docs / "mountains.txt")
+    say("sync --dry-run", "sync", "pages", "--dry-run")
+    say("sync --all", "sync", "--all", code=3)
+    say("sync --list", "sync", "--list")
+    say("sync --remove", "sync", "--remove", "pages")
     return printed
 
 

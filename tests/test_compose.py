@@ -34,16 +34,26 @@ def test_docker_compose_accepts_the_file() -> None:
 
 def test_the_services_wait_for_each_other_and_are_watched(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"postgres", "migrate", "api"}
-    assert services["api"]["depends_on"] == {
-        "postgres": {"condition": "service_healthy"},
-        "migrate": {"condition": "service_completed_successfully"},
-    }
+    assert set(services) == {"postgres", "migrate", "api", "worker"}
+    for name in ("api", "worker"):
+        assert services[name]["depends_on"] == {
+            "postgres": {"condition": "service_healthy"},
+            "migrate": {"condition": "service_completed_successfully"},
+        }
     assert services["postgres"]["image"].startswith("pgvector/pgvector:")
     assert services["postgres"]["healthcheck"]["test"][1] == "pg_isready"
     assert "/api/health" in services["api"]["healthcheck"]["test"][-1]
     volumes = [volume.split(":")[0] for service in services.values() for volume in service["volumes"]]
     assert set(volumes) == set(compose["volumes"])
+
+
+def test_the_worker_does_the_jobs_and_shares_what_the_api_has(compose: dict[str, Any]) -> None:
+    api, worker = compose["services"]["api"], compose["services"]["worker"]
+    assert worker["command"] == ["worker"]
+    assert api["environment"]["RAG_JOB_WORKERS"] == 0, "the API leaves them to it"
+    for shared in ("environment", "volumes", "read_only", "cap_drop", "security_opt", "image"):
+        assert worker[shared] == api[shared]
+    assert "ports" not in worker
 
 
 def test_no_secret_stands_in_the_file(compose: dict[str, Any]) -> None:

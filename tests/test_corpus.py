@@ -1,19 +1,23 @@
 """The write route on both databases: folders go in once, whatever is interrupted, repeated, changed or damaged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
+from ingest.sources import from_text
 from rag import embedders
-from rag.corpus import Corpus, Origin, Report, open_corpus
+from rag.corpus import Arrival, Corpus, Origin, Report, changed, open_corpus
 from rag.errors import WrongUsage
 from rag.store import collections as collection_store
 from rag.store.checks import collection_checks
 from rag.store.database import Database
 from rag.store.tables import chunks, contents, documents
+from rag.store.trial import trial
 from rag.types import Embedder
+from rag.wrapped import Unembedded
 
 ORIGIN = Origin("local")
 MB = 2**20
@@ -112,6 +116,19 @@ def test_a_changed_file_replaces_only_itself(corpus: Corpus, folder: Path) -> No
     assert not any("Dates" in place for place in places)
 
 
+def test_an_edit_that_changes_only_the_outline_is_one(corpus: Corpus, tmp_path: Path) -> None:
+    file = tmp_path / "a.md"
+    body = "\n\n".join(f"Paragraph {number} says {number * 7} things of many kinds." * 3 for number in range(8))
+    file.write_text(f"# Title\n\n## Part\n\n{body}\n\n## Other\n\n{body}\n")
+    ingest(corpus, file)
+    before = state(corpus)
+    file.write_text(file.read_text().replace("## Other", "### Other"))
+    assert ingest(corpus, file).updated == 1
+    fresh = open_corpus(corpus.database, "default", "fresh", corpus.embedder, chunk_tokens=64, overlap_tokens=0)
+    ingest(fresh, file)
+    assert state(corpus) == state(fresh) != before
+
+
 def test_what_was_removed_comes_back_when_it_is_ingested_again(corpus: Corpus, folder: Path) -> None:
     first = ingest(corpus, folder)
     before = state(corpus)
@@ -195,3 +212,84 @@ def test_vectors_are_those_of_the_embedder(corpus: Corpus, folder: Path) -> None
         assert any(text.startswith("Apples\n") for text in batch.texts)
     with corpus.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(chunks)) == len(feed.live_ids(feed.position()))
+
+
+def test_two_may_make_one_collection_at_the_same_moment(database: Database, embedder: Embedder) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    together = Barrier(4)
+
+    def make(_: int) -> int:
+        together.wait()
+        made = open_corpus(database, "tenant", "fresh", embedder, chunk_tokens=64, overlap_tokens=0)
+        return made.collection.id
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(make, range(4)))) == 1
+
+
+def test_other_chunk_settings_cut_anew_without_reading_again(corpus: Corpus, folder: Path) -> None:
+    (folder / "long.md").write_text(
+        "# Long\n\n" + "\n\n".join(f"Paragraph {i} says {i * 7} things. " * 3 for i in range(40))
+    )
+    ingest(corpus, folder)
+    before = state(corpus)
+    (folder / "a.md").unlink()  # nothing is read again
+    done = changed(corpus, {"chunk_tokens": 32})
+    assert done.recut == 6
+    places, pieces = state(done_corpus := replace(corpus, collection=done.collection))
+    assert places == before[0]
+    assert len(pieces) > len(before[1])
+    fresh = open_corpus(corpus.database, "default", "fresh", corpus.embedder, chunk_tokens=32, overlap_tokens=0)
+    (folder / "a.md").write_text("# Apples\n\nApples are red. They grow on trees.\n\n## Taste\n\nThey taste sweet.\n")
+    report = ingest(fresh, folder)
+    assert state(fresh) == state(done_corpus)
+    assert report.embedded == 0, "every string was embedded when it was cut anew"
+    assert ingest(done_corpus, folder).unchanged == 7
+    with pytest.raises(WrongUsage, match="no setting 'chunk_size'"):
+        changed(corpus, {"chunk_size": 3})
+
+
+def test_cutting_anew_is_finished_by_the_next(corpus: Corpus, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest(corpus, folder)
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Corpus, "recut", fail)
+    with pytest.raises(KeyboardInterrupt):
+        changed(corpus, {"chunk_tokens": 32})
+    monkeypatch.undo()
+    again = open_corpus(corpus.database, "default", "default", corpus.embedder, chunk_tokens=64, overlap_tokens=0)
+    assert again.chunk_settings.max_tokens == 32
+    with corpus.database.read() as connection:
+        stored = collection_store.by_id(connection, corpus.collection.id)
+    assert "recut" not in stored.settings
+
+
+def test_a_trial_says_what_would_be_and_leaves_nothing(corpus: Corpus, folder: Path) -> None:
+    ingest(corpus, folder / "a.md")
+    before = state(corpus)
+    with trial(corpus.database) as database:
+        tried = replace(corpus, database=database, embedder=Unembedded(corpus.embedder))
+        report = ingest(tried, folder)
+        assert (report.added, report.duplicate, report.unchanged) == (4, 1, 1)
+        assert ingest(tried, folder).unchanged == 6, "one trial builds on itself"
+    assert state(corpus) == before
+    assert ingest(corpus, folder).added == 4
+
+
+def test_of_one_address_that_comes_twice_the_last_counts(corpus: Corpus) -> None:
+    def run() -> Report:
+        arrivals = [
+            Arrival("shop:1", from_text(text, uri="shop:1", media_type="text/plain"))
+            for text in ("Apples are cheap today.", "Apples are dear tomorrow.")
+        ]
+        return corpus.add_sources(arrivals, ORIGIN, total=None)
+
+    run()
+    first = state(corpus)
+    assert "dear" in str(first)
+    run()
+    assert state(corpus) == first

@@ -332,3 +332,13 @@ def test_a_hub_that_cannot_be_reached_is_said(environment: dict[str, str], tmp_p
     )
     done = child(code, tmp_path, HF_HUB_CACHE=str(tmp_path / "cache"), **environment)
     assert "the model owner/model is not on this machine and could not be downloaded" in done.stdout, done.stderr
+
+
+def test_cuda_goes_first_where_the_runtime_has_it() -> None:
+    from rag.embedders.sentence_transformers import _providers
+
+    assert _providers(["AzureExecutionProvider", "CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+    assert _providers(["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]) == [
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ]

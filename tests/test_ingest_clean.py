@@ -72,12 +72,24 @@ def test_names_titles_and_metadata() -> None:
     assert json.dumps(found.metadata, allow_nan=False) == '{"k": "a", "n": [null]}'
 
 
-def test_identity_ignores_blanks_only() -> None:
+def test_identity_is_that_of_the_normalised_text_its_outline_and_language() -> None:
     same = document("One  two.\r\nThree.", "T")
-    assert identity(same) == identity(document("One two. Three.", "T"))
-    assert identity(same) == identity(document("One two.\n\nThree.", " T "))
-    for other in (document("One two. three.", "T"), document("One two. Three.", "U"), document("T One two. Three.")):
-        assert identity(same) != identity(other)
+    assert identity(same) == identity(document("One two.\nThree.", " T "))
+    others = [
+        document("One two.\nthree.", "T"),
+        document("One two. Three.", "T"),
+        document("One two.\nThree.", "U"),
+        document("T\nOne two.\nThree."),
+    ]
+    assert len({identity(same), *map(identity, others)}) == 5
+    big, small = (
+        assemble(SOURCE, Parsed([Block("heading", "One", level), Block("paragraph", "Two.")])) for level in (1, 2)
+    )
+    assert big.text == small.text
+    assert identity(big) != identity(small)
+    german = assemble(SOURCE, Parsed([Block("paragraph", "x")], metadata={"language": "de-AT"}))
+    english = assemble(SOURCE, Parsed([Block("paragraph", "x")], metadata={"language": "en"}))
+    assert identity(german) != identity(english)
 
 
 @given(TEXTS, TEXTS)

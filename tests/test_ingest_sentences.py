@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 
 
 def cut(text: str, language: str = "en") -> list[str]:

@@ -66,6 +66,7 @@ def document(database: Database, uri: str, words: str, **changes: object) -> wri
         text_digest=database.digest(stored_text("", words)),
         outline=[],
         chunks=(writing.NewChunk(0, 0, len(words), (), None, digest),),
+        cutting=b"whole",
     )
     new = writing.NewDocument(digest, content, None, uri, None, uri, "text/plain", {}, "local")
     return replace(new, **changes)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ def test_it_holds_what_runs_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"rag", "ingest"}
-    assert f"rag/migrations/versions/{database_store.HEAD}_the_tables_of_the_whole_plan.py" in names
+    assert any(name.startswith(f"rag/migrations/versions/{database_store.HEAD}_") for name in names)
     assert "rag/docs/how-it-works.md" in names
     assert "rag/docs/README.md" in names
     assert "rag/templates/answer.j2" in names

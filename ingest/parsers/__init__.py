@@ -1,18 +1,18 @@
 """One module a file format, with MEDIA_TYPES, SUFFIXES and `parse(source)`; a new one is found by lying here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Protocol, cast
 
-from ingest.errors import Damaged, Empty, Encrypted, IngestError, Unsupported
+from ingest.errors import Damaged, Empty, IngestError, TooLarge, Unsupported
+from ingest.formats import encrypted
 from ingest.types import Failed, Parsed, Source
 
-__all__ = ["Failed", "Parser", "formats", "parse", "supported"]
-
-_ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")  # the stream that holds an Office file with a password
+__all__ = ["Failed", "Parser", "formats", "parse", "reads", "supported"]
 
 
 class Parser(Protocol):
@@ -39,6 +39,16 @@ def supported(path: Path) -> bool:
     return path.suffix.lower() in _suffixes()
 
 
+def reads(media_type: str) -> bool:
+    """Whether a parser takes this media type."""
+    return media_type in _by_media_type()
+
+
+def unsupported(uri: str, media_type: str) -> Unsupported:
+    """What is said of a source whose media type no parser takes."""
+    return Unsupported(f"{uri}: there is no parser for {media_type}; convert it to one of: {', '.join(formats())}")
+
+
 @cache
 def _suffixes() -> frozenset[str]:
     return frozenset(suffix for parser in formats().values() for suffix in parser.SUFFIXES)
@@ -54,21 +64,28 @@ def parse(source: Source) -> Iterator[Parsed | Failed]:
 
     Raises Unsupported, Damaged, Encrypted, Empty or TooLarge, at once or while it is iterated; no other error.
     """
-    if source.content.startswith(b"\xd0\xcf\x11\xe0") and _ENCRYPTED_OFFICE in source.content:
-        raise Encrypted(f"{source.uri}: it is encrypted; save it without a password and add it again")
-    if not source.content:
+    if not source.content.strip():
         raise Empty(f"{source.uri}: the file is empty; leave it out, or replace it by a version with text")
+    opened = encrypted.opened(source)
+    if opened is not source:
+        for item in parse(opened):
+            if isinstance(item, Parsed) and not item.media_type:
+                item = replace(item, media_type=opened.media_type)
+            yield item
+        return
     parser = _by_media_type().get(source.media_type)
     if parser is None:
-        raise Unsupported(
-            f"{source.uri}: there is no parser for {source.media_type}; convert it to one of: {', '.join(formats())}"
-        )
+        raise unsupported(source.uri, source.media_type)
     try:
         yield from parser.parse(source)
     except IngestError:
         raise
     except RecursionError as error:
         raise Damaged(f"{source.uri}: it is nested too deeply to be read; save it again in a simpler form") from error
+    except MemoryError as error:
+        raise TooLarge(
+            f"{source.uri}: more memory is needed to read it than there is; split it, or raise parse_memory_mb"
+        ) from error
     except Exception as error:  # a file can break a library in ways that nobody listed; the others go on
         raise Damaged(
             f"{source.uri}: it cannot be read as {source.media_type} ({type(error).__name__}: {error}); "

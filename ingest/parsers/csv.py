@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from io import StringIO
 
-from ingest import rows
 from ingest.encodings import decode
 from ingest.errors import Empty
+from ingest.formats import rows
 from ingest.types import Block, Parsed, Source
 
 MEDIA_TYPES = ("text/csv", "text/tab-separated-values")

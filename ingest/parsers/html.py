@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ingest import dom
 from ingest.encodings import decode
 from ingest.errors import Empty, TooLarge
+from ingest.formats import dom
 from ingest.types import Block, MetadataValue, Parsed, Source
 
 if TYPE_CHECKING:
@@ -41,18 +41,19 @@ def parse(source: Source) -> Iterator[Parsed]:
     from selectolax.lexbor import LexborHTMLParser
 
     declared = _CHARSET.search(source.content[:2048])
-    text = decode(source.content, source.uri, declared[1].decode("ascii") if declared else None)
-    _refuse_depth(text, source.uri)
+    text = decode(source.content, source.uri, source.charset, declared[1].decode("ascii") if declared else None)
+    refuse_depth(text, source.uri)
     tree = LexborHTMLParser(text.replace("\x00", ""))
     found = _content(tree)
     if not any(block.kind != "heading" for block in found):
-        found = dom.blocks(tree.body, _hidden) if tree.body else []
+        found = dom.blocks(tree.body, hidden) if tree.body else []
     if not found:
         raise Empty(f"{source.uri}: the page has no text; if scripts write it, save the page as a browser shows it")
     yield Parsed(found, title=_title(tree, found), metadata=_metadata(tree))
 
 
-def _refuse_depth(text: str, uri: str) -> None:
+def refuse_depth(text: str, uri: str) -> None:
+    """Raise TooLarge for markup nested over DEEPEST, before a tree is built of it."""
     depth = 0
     for tag in _NESTING.finditer(text):
         depth += -1 if tag[1] else 1
@@ -75,7 +76,8 @@ def _content(tree: "LexborHTMLParser") -> list[Block]:
     return everything
 
 
-def _hidden(node: "LexborNode") -> bool:
+def hidden(node: "LexborNode") -> bool:
+    """Whether an element says that it is not to be shown."""
     attributes = node.attributes
     return "hidden" in attributes or bool(_HIDDEN.search(attributes.get("style") or ""))
 
@@ -86,7 +88,7 @@ def _boilerplate(node: "LexborNode") -> bool:
     if tag in ("body", "main", "article", "html"):
         return False
     attributes = node.attributes
-    if _hidden(node) or (attributes.get("role") or "").lower() in _ASIDE_ROLES:
+    if hidden(node) or (attributes.get("role") or "").lower() in _ASIDE_ROLES:
         return True
     if tag in _ASIDE:
         return tag not in ("aside", "footer", "form") or not _within_article(node)

@@ -6,14 +6,16 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ingest import dom
 from ingest.encodings import decode
 from ingest.errors import Empty
-from ingest.frontmatter import split
+from ingest.formats import dom
+from ingest.formats.frontmatter import split
+from ingest.parsers.html import refuse_depth
 from ingest.types import Block, Parsed, Source
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
 MEDIA_TYPES = ("text/markdown",)
@@ -23,6 +25,8 @@ _HEADING_ATTRIBUTES = re.compile(r"\s*\{\s*[#.:][^{}]*\}\s*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SLASHES = re.compile(r" {0,3}/{3,}[ \t]*(?:[\w-]+[ \t]*(?:\|[ \t]*(?P<title>.*))?)?$")  # "/// note | Title", "///"
 _INDENTED = re.compile(r'(?:!!!|\?\?\?\+?|===!?\+?)[ \t]+(?:[\w -]+?[ \t]*)?(?:"(?P<title>[^"]*)")?[ \t]*$')  # !!! note
+_BRACKETS = re.compile(r"[\[\]]")
+_MAX_BRACKETS = 30  # open at once
 _TAG = re.compile(r"</?([A-Za-z][\w-]*)")
 _HTML_TAGS = dom.tags("""
     a abbr address article aside b bdi bdo blockquote body br button caption center cite code col colgroup dd del
@@ -34,15 +38,9 @@ _HTML_TAGS = dom.tags("""
 
 def parse(source: Source) -> Iterator[Parsed]:
     """One document; its title is the front matter's, else the first heading of level 1. Raises Empty, Unsupported."""
-    from selectolax.lexbor import LexborHTMLParser
-
-    text = decode(source.content, source.uri).replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-    metadata, text = split(text)
-    renderer = _renderer()
-    tokens = renderer.parse(_plain(text))
-    _keep_placeholders(tokens)
-    body = LexborHTMLParser(renderer.renderer.render(tokens, renderer.options, {})).body
-    found = [_tidy(block) for block in dom.blocks(body, lambda _: False)] if body is not None else []
+    text = decode(source.content, source.uri, source.charset).replace("\r\n", "\n").replace("\r", "\n")
+    metadata, text = split(text.replace("\x00", ""))
+    found = blocks(text, source.uri)
     if not found:
         raise Empty(f"{source.uri}: the file has no text; leave it out, or replace it by a version with text")
     title = metadata.get("title")
@@ -51,12 +49,53 @@ def parse(source: Source) -> Iterator[Parsed]:
     yield Parsed(found, title=title, metadata={key: value for key, value in metadata.items() if key != "title"})
 
 
+def blocks(text: str, uri: str) -> list[Block]:
+    """The blocks of a Markdown text without front matter, its lines ended by "\\n".
+
+    `uri` names it in errors: TooLarge when HTML in it is nested without end.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    renderer = _renderer()
+    tokens = renderer.parse(_plain(text))
+    _keep_placeholders(tokens)
+    page = renderer.renderer.render(tokens, renderer.options, {})
+    refuse_depth(page, uri)
+    body = LexborHTMLParser(page).body
+    return [_tidy(block) for block in dom.blocks(body, lambda _: False)] if body is not None else []
+
+
 @cache
 def _renderer() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     # By itself it drops what is nested over 20 deep, without a word: the tenth list within a list.
-    return MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"])
+    renderer = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"])
+    renderer.core.ruler.at("inline", _inline)
+    return renderer
+
+
+def _inline(state: "StateCore") -> None:
+    """The library's own rule, but that a text with ever more open brackets is left as it stands: every bracket is tried
+    as the beginning of a link whose text holds all that follow, which takes minutes for a few pages of them."""
+    from markdown_it.token import Token
+
+    for token in state.tokens:
+        if token.type == "inline":
+            if _open_brackets(token.content) > _MAX_BRACKETS:
+                token.children = [Token("text", "", 0, content=token.content)]
+            else:
+                token.children = token.children or []
+                state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+def _open_brackets(text: str) -> int:
+    """How many square brackets are open at once, at most."""
+    most = depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = depth + 1 if bracket == "[" else max(depth - 1, 0)
+        most = max(most, depth)
+    return most
 
 
 def _tidy(block: Block) -> Block:

@@ -8,7 +8,7 @@ from ingest.errors import Empty
 from ingest.types import Block, Parsed, Source
 
 MEDIA_TYPES = ("text/plain",)
-SUFFIXES = (".txt", ".text", ".log", ".rst", ".asciidoc", ".adoc")
+SUFFIXES = (".txt", ".text", ".log")
 
 _BETWEEN = re.compile(r"\n[^\S\n]*\n\s*?(?=[^\S\n]*\S|$)")
 _ITEM = re.compile(r"[^\S\n]*(?:[-*+•‣◦]|\d{1,3}[.)])\s")
@@ -17,7 +17,7 @@ _INDENTED = re.compile(r"(?:\t| {4})[^\n]*(?:\n+(?:\t| {4})[^\n]*)+")
 
 def parse(source: Source) -> Iterator[Parsed]:
     """One document. Raises Empty, Unsupported (binary data), Damaged (a broken encoding)."""
-    text = decode(source.content, source.uri).replace("\r\n", "\n").replace("\r", "\n")
+    text = decode(source.content, source.uri, source.charset).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise Empty(f"{source.uri}: the file has no text; leave it out, or replace it by a version with text")
     yield Parsed([_block(piece) for piece in _BETWEEN.split(text) if piece.strip()])

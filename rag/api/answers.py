@@ -12,6 +12,7 @@ TOLD = {
     401: "no valid token",
     403: "not allowed",
     404: "no such thing",
+    409: "it changed meanwhile, or does not stand so",
     413: "too much",
     415: "a body of a kind that is not taken here",
     421: "another host's name",

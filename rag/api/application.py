@@ -15,9 +15,22 @@ from rag.api.house import ANSWERS, QUICK, House
 from rag.api.metrics import Metrics
 from rag.api.models import Problem, TextRequest, UploadRequest
 from rag.api.publisher import Publisher
-from rag.api.routes import ask, collections, documents, health, interactions, metrics, pages, search
+from rag.api.routes import (
+    ask,
+    collections,
+    documents,
+    duplicates,
+    health,
+    interactions,
+    jobs,
+    metrics,
+    pages,
+    search,
+    syncs,
+)
 from rag.app import App
 from rag.config import Settings
+from rag.jobs import Crew, Worker
 
 MEBIBYTE = 2**20
 LAST_WORDS_S = 5.0  # a generator that was told to stop has this long when the server ends
@@ -51,7 +64,8 @@ def create(app: App | Settings) -> FastAPI:
     )
     api.state.house = house
     problems.register(api)
-    for resource in (search, ask, documents, interactions, collections, health, metrics, pages):
+    routes = search, ask, documents, duplicates, syncs, jobs, interactions, collections, health, metrics, pages
+    for resource in routes:
         api.include_router(resource.router)
     settings = opened.settings
     names = frozenset(name.lower().rstrip(".") for name in settings.allowed_hosts)
@@ -85,9 +99,12 @@ async def _lifespan(house: House, _: FastAPI, *, close: Callable[[], None]) -> A
     to_thread.current_default_thread_limiter().total_tokens = QUICK
     publisher = Publisher(house.app)
     publisher.start()
+    crew = Crew(Worker(house.app), house.app.settings.job_workers)
+    crew.start()
     try:
         yield
     finally:
+        await to_thread.run_sync(crew.stop)  # what it is at is given back, and goes on where there is another worker
         await to_thread.run_sync(publisher.stop)
         await _answers_logged(house)
         close()

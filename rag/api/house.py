@@ -18,6 +18,7 @@ from rag.types import Principal
 ANSWERS = 8  # questions answered at once in one process; further ones wait for their turn
 WRITERS = 2  # uploads taken in at once
 QUICK = 8  # every other blocking route
+WATCHERS = 2  # looks at jobs that browsers watch; any number of them may watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class House:
     metrics: Metrics
     answers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(ANSWERS))
     writers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WRITERS))
+    watchers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WATCHERS))
     _locks: dict[tuple[int, str], threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -6,7 +6,7 @@ same, but for `rag_index_*`, which tell of the worker that answered.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -28,6 +28,14 @@ class CollectionState:
     position: int
     generation: int  # of the index this worker reads; 0 before the first
     lag: int  # changes this worker's index generation does not hold yet; they are searched beside it
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """What SQL says at a scrape."""
+
+    collections: Sequence[CollectionState]
+    jobs: Mapping[str, int]  # state → how many, of those that have not ended
 
 
 class Metrics:
@@ -61,7 +69,7 @@ class Metrics:
     def asked(self, generator: str, outcome: str) -> None:
         self._asks.labels(generator, outcome).inc()
 
-    def exposition(self, states: Sequence[CollectionState]) -> bytes:
+    def exposition(self, states: States) -> bytes:
         """Everything in Prometheus' text format."""
         registry = self._registry
         if os.environ.get(FOLDER):
@@ -73,13 +81,18 @@ class Metrics:
 
 
 class _States(Collector):
-    def __init__(self, states: Sequence[CollectionState]) -> None:
-        self._states = states
+    def __init__(self, states: States) -> None:
+        self._states = states.collections
+        self._jobs = states.jobs
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         worker = GaugeMetricFamily("rag_worker", "the process that answered this scrape", labels=["pid"])
         worker.add_metric([str(os.getpid())], 1)
         yield worker
+        jobs = GaugeMetricFamily("rag_jobs", "background jobs that have not ended", labels=["state"])
+        for name, number in self._jobs.items():
+            jobs.add_metric([name], number)
+        yield jobs
         for name, meaning, values in (
             ("rag_documents", "documents alive", [state.documents for state in self._states]),
             ("rag_chunks", "chunks alive", [state.chunks for state in self._states]),

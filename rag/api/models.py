@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
-from rag.types import Mode, Verdict
+from rag.types import FileState, Mode, Verdict
 
 MAX_ID = 2**63 - 1
 MAX_K = 1000  # rag.search's own, not imported: a client reads this file and needs no search
@@ -79,6 +79,10 @@ class TextRequest(Given):
     ] = None
     external_id: Annotated[str | None, Field(min_length=1, max_length=1000, description="your own id of it")] = None
     metadata: Annotated[dict[str, JsonValue], Field(description="yours, for filters")] = Field(default_factory=dict)
+    labels: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]],
+        Field(max_length=50, description="only holders of one of them may see it; none: all of the tenant"),
+    ] = Field(default_factory=list)
     collection: CollectionName | None = None
 
 
@@ -90,6 +94,9 @@ class UploadRequest(BaseModel):
 
     file: Annotated[list[File], Field(min_length=1, description="one or several files")]
     metadata: Annotated[str | None, Field(description="a JSON object, for all of the files")] = None
+    label: Annotated[list[str], Field(description="only holders of one of them may see the files; repeated")] = Field(
+        default_factory=list
+    )
     collection: CollectionName | None = None
 
 
@@ -279,6 +286,15 @@ class DocumentLine(Shape):
     labels: list[str]
     characters: int
     created_at: datetime
+    removed_at: Annotated[datetime | None, Field(description="null while it stands")]
+
+
+class Restored(Shape):
+    removed_id: Annotated[int, Field(description="the document that was removed")]
+    document_id: Annotated[int | None, Field(description="as which it stands again; null: a policy holds it back")]
+    uri: str
+    state: Literal["added", "updated", "unchanged", "duplicate"]
+    reason: Annotated[str, Field(description="what it duplicates, if anything")]
 
 
 class Chunk(Shape):
@@ -320,6 +336,117 @@ class IngestResult(Shape):
     document_ids: Annotated[list[int], Field(description="of what was written; empty where nothing had changed")]
 
 
+class SyncLocation(Shape):
+    kind: Literal["path", "page", "sitemap"]
+    place: Annotated[str, Field(description="an absolute path on the server, or a URL")]
+
+
+class SyncResult(Shape):
+    added: int
+    updated: int
+    moved: int
+    removed: int
+    unchanged: int
+    skipped: int
+    failed: int
+    embedded: int
+    seconds: float
+    failures: Annotated[list[Failure], Field(description="the first of them")]
+
+
+class Sync(Shape):
+    name: str
+    collection: str
+    locations: list[SyncLocation]
+    owner: str
+    metadata: dict[str, JsonValue]
+    labels: list[str]
+    hosts: list[str]
+    sources: Annotated[int, Field(description="files and pages that it looks after")]
+    result: Annotated[SyncResult | None, Field(description="of the last run that ended")]
+    created_at: datetime
+    ran_at: datetime | None
+
+
+class Syncs(Shape):
+    syncs: list[Sync]
+
+
+class SyncMove(Shape):
+    uri: str
+    moved_from: str
+
+
+class SyncDifference(Shape):
+    sync: str
+    collection: str
+    dry_run: bool
+    added: list[str]
+    updated: list[str]
+    moved: list[SyncMove]
+    removed: list[str]
+    unchanged: int
+    skipped: int
+    failed: int
+    failures: list[Failure]
+    documents: int
+    chunks: int
+    embedded: int
+    seconds: float
+
+
+class JobProgress(Shape):
+    done: Annotated[int, Field(description="files")]
+    total: Annotated[int | None, Field(description="files; null until it is known")]
+    documents: Annotated[int, Field(description="written since it was begun for the last time")]
+    uri: Annotated[str, Field(description="the file that was finished last")]
+
+
+class JobCounts(Shape):
+    added: int
+    updated: int
+    unchanged: int
+    duplicate: int
+    skipped: int
+    failed: int
+
+
+class Job(Shape):
+    job_id: int
+    kind: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    collection: str | None
+    user: str
+    paths: list[str]
+    progress: JobProgress
+    counts: Annotated[JobCounts, Field(description="what became of its files, each counted once")]
+    result: Annotated[dict[str, JsonValue] | None, Field(description="null until it is done")]
+    error: Annotated[str | None, Field(description="why it failed; while it waits or runs: why the last try ended")]
+    attempts: Annotated[int, Field(description="beginnings since it last got any further")]
+    cancel_asked: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Jobs(Shape):
+    jobs: list[Job]
+    next: Annotated[str | None, Field(description="cursor of the next page; null on the last")]
+
+
+class JobItem(Shape):
+    uri: str
+    state: FileState
+    reason: str
+    documents: int
+    created_at: datetime
+
+
+class JobItems(Shape):
+    items: list[JobItem]
+    next: Annotated[str | None, Field(description="cursor of the next page; null on the last")]
+
+
 class Collection(Shape):
     name: str
     documents: int
@@ -333,6 +460,43 @@ class Collection(Shape):
 
 class Collections(Shape):
     collections: list[Collection]
+
+
+DuplicateLevel = Literal["exact", "near", "semantic"]
+DuplicateScope = Literal["document", "chunk"]
+
+
+class DuplicateCount(Shape):
+    scope: DuplicateScope
+    level: DuplicateLevel
+    policy: Literal["keep", "alias", "skip", "newest"]
+    decisions: int
+
+
+class Duplicate(Shape):
+    decision_id: int
+    scope: DuplicateScope
+    level: DuplicateLevel
+    policy: Literal["keep", "alias", "skip", "newest"]
+    similarity: Annotated[float, Field(description="exact: 1; near: Jaccard of 5-word shingles; semantic: cosine")]
+    uri: Annotated[str, Field(description="which document")]
+    document_id: Annotated[int | None, Field(description="null where the policy holds it back")]
+    against_uri: Annotated[str, Field(description="the one that stands")]
+    against_id: int | None
+    actor: str
+    created_at: datetime
+
+
+class Duplicates(Shape):
+    collection: str
+    counts: list[DuplicateCount]
+    duplicates: list[Duplicate]
+    next: Annotated[str | None, Field(description="the `cursor` of the next page")]
+
+
+class Undone(Shape):
+    decision_id: int
+    document_id: Annotated[int | None, Field(description="of the document that stands for itself now")]
 
 
 class Health(Shape):

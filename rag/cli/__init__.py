@@ -20,15 +20,19 @@ from rag.cli.options import common, wants_traceback
 from rag.errors import RagError
 
 COMMANDS = {  # name → module, summary; the summaries stand here so that `rag --help` reads no command
-    "ingest": ("ingest", "Take in files and folders."),
+    "ingest": ("ingest", "Take in files, folders, pages, and rows of databases."),
+    "sync": ("sync", "Follow folders and pages: what is new comes in, what is gone goes."),
     "search": ("search", "Find the passages that match a query."),
     "ask": ("ask", "Answer a question from the documents, with checked citations."),
     "logs": ("logs", "Show what was asked and answered."),
-    "documents": ("documents", "List, show and remove documents."),
+    "documents": ("documents", "List, show, remove and restore documents."),
     "collections": ("collections", "List the collections."),
+    "dedup": ("dedup", "Show, judge anew and reverse decisions on duplicates."),
     "models": ("models", "Show which models are installed and in use; get more."),
     "eval": ("evaluation", "Measure retrieval and answers on a BEIR folder."),
     "serve": ("serve", "Serve the HTTP API."),
+    "worker": ("worker", "Do the background jobs that are waiting."),
+    "jobs": ("jobs", "List, show, cancel and retry background jobs."),
     "token": ("token", "Make, list and revoke tokens of the API."),
     "doctor": ("doctor", "Check every invariant; mend what can be mended."),
     "rebuild": ("rebuild", "Build the indexes anew from the database, embedding nothing."),

@@ -38,12 +38,13 @@ def command(paths: tuple[Path, ...], questions: tuple[str, ...]) -> int:
         raise WrongUsage(f"there is no file or folder {output.safe(str(missing[0]))}")
     with options.opened(chosen, create=True) as app:
         output.say(output.strong(f"Taking in {', '.join(output.safe(str(place)) for place in places)}"))
+        from rag.cli.intake import Intake
         from rag.corpus import Origin
 
-        report = ingest.ingest(app, places, Origin("local"))
-        if report is None:
-            return interrupts.CODE
+        report = ingest.ingest(app, Intake(tuple(map(str, places))), Origin("local"))
         ingest.tell(report)
+        if report.stopped:
+            return interrupts.CODE
         asked = [_ask(app, question) for question in questions or QUESTIONS]
         _log(app, len(asked))
     _next(chosen.data, asked[-1])

@@ -1,4 +1,4 @@
-"""`rag documents`: what is in a collection, one document with its text, and taking documents out."""
+"""`rag documents`: what is in a collection, one document with its text, taking documents out and putting them back."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ SOME_FAILED = 3
 @click.group("documents")
 @options.common
 def command() -> None:
-    """List, show and remove documents."""
+    """List, show, remove and restore documents."""
 
 
 @command.command("list")
@@ -25,9 +25,10 @@ def command() -> None:
 @options.where
 @click.option("-n", "--limit", default=50, show_default=True, type=click.IntRange(1), help="So many at most.")
 @click.option("--after", default=0, metavar="ID", type=click.IntRange(0), help="Begin behind this id.")
+@click.option("--removed", is_flag=True, help="Those that were removed and can be restored.")
 @options.as_json
 @options.common
-def listed(collection: str | None, where: str | None, limit: int, after: int, json: bool) -> None:
+def listed(collection: str | None, where: str | None, limit: int, after: int, removed: bool, json: bool) -> None:
     """List the documents of a collection, by id."""
     from rag.store import documents as store
     from rag.store.permitted import Predicate
@@ -36,7 +37,10 @@ def listed(collection: str | None, where: str | None, limit: int, after: int, js
         found = app.collection()
         predicate = Predicate(found.id, None, options.parse_filter(where))
         with app.database.read() as connection:
-            rows = store.listing(connection, predicate, found.position, after=after, limit=limit + 1)
+            if removed:
+                rows = store.removed(connection, predicate, after=after, limit=limit + 1)
+            else:
+                rows = store.listing(connection, predicate, found.position, after=after, limit=limit + 1)
     more = len(rows) > limit
     rows = rows[:limit]
     if json:
@@ -128,6 +132,48 @@ def remove(document_ids: tuple[int, ...], json: bool) -> int:
         for document_id in missing:
             output.note(f"rag: no document {document_id}; `rag documents list` shows them")
     return SOME_FAILED if missing else 0
+
+
+@command.command("restore")
+@click.argument("document_ids", metavar="ID...", nargs=-1, required=True, type=int)
+@options.as_json
+@options.common
+def restore(document_ids: tuple[int, ...], json: bool) -> int:
+    """Put removed documents back as they were; `rag documents list --removed` shows them.
+
+    The collection's policies on duplicates are heard again. Exit code 3 says that some could not be restored.
+    """
+    from rag.errors import Conflict, NotFound
+    from rag.shapes import restored_json
+    from rag.store import collections as collection_store
+    from rag.store import documents as store
+    from rag.store.writing import Written, restore_document
+
+    done: dict[int, Written] = {}
+    failed: dict[int, str] = {}
+    with options.opened(options.settings()) as app:
+        for document_id in dict.fromkeys(document_ids):
+            try:
+                with app.database.write() as connection:
+                    collection = collection_store.by_id(connection, store.collection_of(connection, document_id))
+                    if collection.tenant_id != collection_store.tenant(connection):
+                        raise NotFound(f"no document {document_id}")
+                    done[document_id] = restore_document(connection, collection, document_id, actor="local")
+            except (NotFound, Conflict) as error:
+                failed[document_id] = str(error)
+    if json:
+        problems = [{"document_id": key, "reason": reason} for key, reason in failed.items()]
+        output.print_json(
+            {"restored": [restored_json(key, written) for key, written in done.items()], "failed": problems}
+        )
+        return SOME_FAILED if failed else 0
+    for key, written in done.items():
+        stands = "is held back" if written.document_id is None else f"stands again as document {written.document_id}"
+        reason = f": {output.one_line(written.reason)}" if written.reason else ""
+        output.say(f"document {key} {stands}{reason}")
+    for reason in failed.values():
+        output.note(f"rag: {output.safe(reason)}")
+    return SOME_FAILED if failed else 0
 
 
 def _document(app: "App", document_id: int) -> tuple["Collection", "StoredDocument"]:

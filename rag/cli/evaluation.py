@@ -31,6 +31,7 @@ def command(folder: Path, mode: str | None, with_answers: bool, limit: int | Non
     collection of its own; what is there already is not embedded again. Metrics are averaged over every judged query.
     With --answers the extractive generator answers every question; nothing of that is logged.
     """
+    from rag.cli.intake import Intake
     from rag.corpus import Origin
     from rag.evaluate import METRICS, read_folder
 
@@ -39,8 +40,8 @@ def command(folder: Path, mode: str | None, with_answers: bool, limit: int | Non
         raise WrongUsage(f"{output.safe(str(folder))} holds no gold answers: answers.jsonl is missing or empty")
     chosen = options.settings(mode=mode, collection=read.collection)
     with options.opened(chosen, create=True) as app:
-        report = ingest.ingest(app, (read.corpus,), Origin("local"))
-        if report is None:
+        report = ingest.ingest(app, Intake((str(read.corpus),)), Origin("local"))
+        if report.stopped:
             return interrupts.CODE
         for failure in report.failures:
             output.note(f"not in the collection: {output.one_line(failure.reason)}")

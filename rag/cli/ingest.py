@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +15,22 @@ from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.corpus import Origin, Progress, Report
+    from rag.batches import Failure, Told
+    from rag.cli.intake import Intake
+    from rag.corpus import Corpus, Origin, Progress, Report
+    from rag.store.decisions import StoredDecision
+    from rag.types import Outcome
 
 SOME_FAILED = 3
 PLAIN_EVERY_S = 3.0  # between two lines of progress where there is no terminal
 SHOWN_FAILURES = 20
+SHOWN_DUPLICATES = 1000  # of a dry run
 
 Shown = Callable[["Progress"], None]
 
 
 @click.command("ingest")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument("places", nargs=-1, metavar="[PATH|URL]...", type=options.TEXT)
 @options.collection
 @click.option(
     "--metadata", "metadata", multiple=True, type=options.KEY_VALUE, help="Metadata of every document; may be repeated."
@@ -37,36 +42,90 @@ Shown = Callable[["Progress"], None]
     type=options.TEXT,
     help="Only holders of this label may see the documents; may be repeated.",
 )
+@click.option("--password", "passwords", multiple=True, help="To open encrypted files with; may be repeated.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A host whose pages may be fetched.")
+@click.option("--sitemap", metavar="URL", help="Take in the pages that this sitemap lists.")
+@click.option("--sql", metavar="URL", help="Take in the rows of a query to this database (an SQLAlchemy URL).")
+@click.option("--query", metavar="SELECT", help="The query whose rows are taken in.")
+@click.option("--id-column", metavar="NAME", help="The column, or field, that tells rows or records apart.")
+@click.option("--text-template", metavar="TEMPLATE", help='The text of a row or record, as in "{name}: {description}".')
+@click.option("--title-template", metavar="TEMPLATE", help="Its title.")
+@click.option(
+    "--metadata-column", "columns", multiple=True, metavar="NAME", help="Kept as metadata.  [default: all others]"
+)
+@click.option(
+    "--report", "report_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a line of JSON per file."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--background", is_flag=True, help="Leave it to `rag worker` or a running `rag serve`, and end at once.")
 @options.as_json
 @options.common
 def command(
-    paths: tuple[Path, ...],
+    places: tuple[str, ...],
     collection: str | None,
     metadata: tuple[tuple[str, str], ...],
     labels: tuple[str, ...],
+    passwords: tuple[str, ...],
+    hosts: tuple[str, ...],
+    sitemap: str | None,
+    sql: str | None,
+    query: str | None,
+    id_column: str | None,
+    text_template: str | None,
+    title_template: str | None,
+    columns: tuple[str, ...],
+    report_file: Path | None,
+    dry_run: bool,
+    background: bool,
     json: bool,
 ) -> int:
-    """Take in files and folders.
+    """Take in files, folders, pages, and rows of databases.
 
-    Folders are searched for txt, md, html, pdf, docx, csv and jsonl files; hidden files, common junk and what a
-    .ragignore names are passed over. What is there already is not embedded again. Exit code 3 says that some items
-    failed while the others went in.
+    Folders are searched for text, Markdown, reStructuredText, AsciiDoc, HTML, PDF, Word, PowerPoint, Excel,
+    OpenDocument, RTF, EPUB, e-mail (eml, mbox, msg), notebooks, JSON, XML, CSV, source code, images (where tesseract is
+    installed), and zip and tar archives of these. Hidden files, common junk and what a .ragignore names are passed
+    over. What is there already is not embedded again. Exit code 3 says that some items failed while the others went
+    in.
+
+    Rows: `--sql sqlite:///shop.db --query "SELECT …" --id-column id --text-template "{name}: {text}"`. The same
+    columns and templates without --sql read the records of JSON, JSON lines, CSV and TSV files.
     """
+    from rag.cli.intake import Intake
     from rag.corpus import Origin
 
-    if missing := [path for path in paths if not path.exists()]:
-        raise WrongUsage(f"there is no file or folder {output.safe(str(missing[0]))}")
+    mapped = (id_column, text_template, title_template, columns or None)
+    intake = Intake(places, passwords, hosts, sitemap, sql, query, mapped)
+    intake.check()
     origin = Origin("local", metadata_of(metadata), frozenset(labels))
     with options.opened(options.settings(collection=collection), create=True) as app:
-        report = ingest(app, paths, origin)
-    if report is None:
-        return interrupts.CODE
-    if json:
+        if background:
+            from rag.cli.jobs import in_background
+
+            in_background(app, intake.only_paths("--background"), origin, json)
+            return 0
+        with written_report(report_file) as told:
+            if dry_run:
+                report, found = attempt(app, intake, origin, told)
+            else:
+                report, found = ingest(app, intake, origin, told), []
+    if json and dry_run:
+        from rag.shapes import decision_json, report_json
+
+        output.print_json(report_json(report) | {"duplicates": [decision_json(row) for row in found]})
+    elif json:
         from rag.shapes import report_json
 
         output.print_json(report_json(report))
     else:
+        if dry_run:
+            output.say("nothing was done; this would be:")
         tell(report)
+        for row in found:
+            output.say(f"{row.level} duplicate ({row.similarity:.2f}, {row.policy}): {output.shown_uri(row.uri)}")
+            output.say(f"    of {output.shown_uri(row.against_uri)}")
+    if report.stopped:
+        output.note("rag: stopped; what was taken in stays. Run the same command again to go on")
+        return interrupts.CODE
     return SOME_FAILED if report.failed else 0
 
 
@@ -86,24 +145,82 @@ def metadata_of(pairs: tuple[tuple[str, str], ...]) -> dict[str, str | int | flo
     return found
 
 
-def ingest(app: "App", paths: tuple[Path, ...], origin: "Origin") -> "Report | None":
-    """Take in the paths and publish the index; None when it was interrupted (what was stored stays)."""
-    try:
-        stopping = Stopping()
-        with first_interrupt(stopping.ask), progress() as show:
+def attempt(app: "App", intake: "Intake", origin: "Origin", told: "Told") -> "tuple[Report, list[StoredDecision]]":
+    """What an ingest would do, and the duplicates it would find; nothing of it stays."""
+    from rag.store import collections as collection_store
+    from rag.store import decisions
+    from rag.store.permitted import Predicate
 
-            def step(now: "Progress") -> None:
-                show(now)
-                if stopping.asked:
-                    raise KeyboardInterrupt
+    stopping = Stopping()
+    with first_interrupt(stopping.ask), progress() as show, app.trying() as corpus:
+        collection, database = corpus.collection, corpus.database
+        with database.read() as connection:
+            last = decisions.last(connection, collection.id)
+        report = _taken_in(corpus, app.settings.max_file_mb * 2**20, intake, origin, told, show, stopping)
+        with database.read() as connection:
+            at = collection_store.position(connection, collection.id)
+            found = decisions.listing(
+                connection, Predicate(collection.id, None), at, scope="document", after=last, limit=SHOWN_DUPLICATES
+            )
+    return report, found
 
-            corpus = app.corpus()
-            report = corpus.add_paths(paths, origin, max_bytes=app.settings.max_file_mb * 2**20, progress=step)
-        app.publish_due(corpus.collection)
-    except KeyboardInterrupt:
-        output.note("rag: interrupted; what was taken in stays. Run the same command again to go on")
-        return None
+
+def ingest(app: "App", intake: "Intake", origin: "Origin", told: "Told" = lambda _: None) -> "Report":
+    """Take in what was asked for and publish the index. When it was interrupted, what was stored stays: the report says
+    `stopped`."""
+    stopping = Stopping()
+    with first_interrupt(stopping.ask), progress() as show:
+        corpus = app.corpus()
+        report = _taken_in(corpus, app.settings.max_file_mb * 2**20, intake, origin, told, show, stopping)
+    collection = corpus.collection
+    del corpus
+    app.let_go_of_models()  # the index is built without them: the peak of memory is not that of both
+    app.publish_due(collection)
     return report
+
+
+def _taken_in(
+    corpus: "Corpus",
+    max_bytes: int,
+    intake: "Intake",
+    origin: "Origin",
+    told: "Told",
+    show: Shown,
+    stopping: "Stopping",
+) -> "Report":
+    with intake.arrivals(max_bytes) as (arrivals, total):
+        return corpus.add_sources(
+            arrivals,
+            origin,
+            total=total,
+            max_bytes=max_bytes,
+            progress=show,
+            told=told,
+            stopping=lambda: stopping.asked,
+        )
+
+
+@contextmanager
+def written_report(file: Path | None) -> Iterator["Told"]:
+    """Writes every outcome as a line of JSON, as soon as it is true."""
+    import json
+
+    if file is None:
+        yield lambda _: None
+        return
+    from rag.shapes import outcome_json
+
+    try:
+        lines = file.open("w", encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(f"the report {file} cannot be written: {error.strerror}") from error
+    with lines:
+
+        def told(outcome: "Outcome") -> None:
+            lines.write(json.dumps(outcome_json(outcome), ensure_ascii=False) + "\n")
+            lines.flush()
+
+        yield told
 
 
 class Stopping:
@@ -147,6 +264,9 @@ class Lines:
             f"{now.sources_done:,} of {output.counted(now.sources, 'file')}, "
             f"{output.counted(now.chunks, 'new chunk')}, {now.chunks / taken:.1f} chunks/s, "
             f"{remaining(now.sources_done, now.sources, taken)} left"
+            if now.sources is not None
+            else f"{output.counted(now.sources_done, 'source')}, {output.counted(now.chunks, 'new chunk')}, "
+            f"{now.chunks / taken:.1f} chunks/s"
         )
 
 
@@ -208,9 +328,14 @@ def tell(report: "Report") -> None:
         f"{output.counted(report.documents, 'document')} with {output.counted(report.chunks, 'chunk')} "
         f"in the collection; {report.embedded:,} embedded now, in {report.seconds:.1f} s"
     )
-    for failure in report.failures[:SHOWN_FAILURES]:
+    tell_failures(report.failures)
+
+
+def tell_failures(failures: "Sequence[Failure]") -> None:
+    """Say why some failed, on standard error."""
+    for failure in failures[:SHOWN_FAILURES]:
         reason = output.one_line(failure.reason)
         where = output.shown_uri(failure.uri)
         output.note(f"failed: {reason if where in reason else f'{where}: {reason}'}")
-    if len(report.failures) > SHOWN_FAILURES:
-        output.note(f"… and {len(report.failures) - SHOWN_FAILURES:,} more; --json names them all")
+    if len(failures) > SHOWN_FAILURES:
+        output.note(f"… and {len(failures) - SHOWN_FAILURES:,} more; --json names them all")

@@ -1,11 +1,11 @@
 """`rag search`: the passages that match, with the matching words marked. Kept quick from a cold start."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from ingest.languages.clusters import cut
 from rag.cli import options, output
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rag.types import Passage
 
 EXCERPT = 400  # characters of a passage that are shown
-_WORD = re.compile(r"\w+(?:['’.]\w+)*")
 
 
 @click.command("search")
@@ -90,20 +89,22 @@ def excerpt(text: str, query: str) -> str:
     best = max(hits, key=lambda s: (sum(s <= other < s + EXCERPT for other in hits), -s), default=0)
     start = max(0, min(best - EXCERPT // 8, len(text) - EXCERPT))
     if start:
-        start = text.find(" ", start) + 1 or start
+        start = text.find(" ", start, best + 1) + 1 or cut(text, 0, start, len(text))
     end = min(len(text), start + EXCERPT)
     if end < len(text):
-        end = max(text.rfind(" ", start, end), start + EXCERPT // 2)
+        blank = text.rfind(" ", start + EXCERPT // 2, end)
+        end = blank if blank > 0 else cut(text, start + EXCERPT // 2, end, len(text))
     return ("… " if start else "") + text[start:end].strip() + (" …" if end < len(text) else "")
 
 
 def matches(text: str, query: str) -> list[tuple[int, int]]:
     """Where words of the text stand that keyword search would match with the query."""
-    from rag.keywords.analysis import analyse
+    from ingest.languages.detection import detect
+    from rag.keywords.analysis import matches as matching
+    from rag.keywords.analysis import question_terms
 
-    wanted = set(analyse(query))
-    spans = ((m.start(), m.end(), m.group()) for m in _WORD.finditer(text))
-    return [(start, end) for start, end, word in spans if wanted.intersection(analyse(word))]
+    language = detect(text)
+    return matching(text, language, question_terms(query, [language]))
 
 
 def highlighted(text: str, query: str) -> str:

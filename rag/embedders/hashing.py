@@ -8,17 +8,26 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from ingest.types import CountTokens
 from rag.errors import WrongSetting
 from rag.types import Vectors
 
 WORD = re.compile(r"\w+")
 MAX_TOKENS = 256  # as the default model, so that chunks come out of a like size
+
+
+def count_words(texts: Sequence[str]) -> list[int]:
+    return [len(WORD.findall(text)) + 2 for text in texts]
+
+
+def words_counter() -> CountTokens:
+    return count_words
 
 
 class Hashing:
@@ -31,7 +40,11 @@ class Hashing:
         self.max_tokens = MAX_TOKENS
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(WORD.findall(text)) + 2 for text in texts]
+        return count_words(texts)
+
+    def counter(self) -> Callable[[], CountTokens]:
+        """Makes `count_tokens` in another process; can be pickled."""
+        return words_counter
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """One unit row a text (n, dim); a text without words gets the first unit vector. No length limit is applied."""

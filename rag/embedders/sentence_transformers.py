@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Generic, TypeVar, get_args
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.types import CountTokens
 from rag.embedders.export import Form, Manifest, Precision, find, verify
 from rag.embedders.export.sources import resolve
 from rag.errors import ModelNotReady, WrongSetting
@@ -159,13 +161,7 @@ class Network:
         return ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
 
     def _open_tokenizer(self) -> "Tokenizer":
-        from tokenizers import Tokenizer
-
-        try:
-            tokenizer: Tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-        except Exception as error:  # the library raises plain Exception
-            raise ModelNotReady(f"the exported tokenizer in {self._folder} cannot be read: {error}") from error
-        return tokenizer
+        return _tokenizer(self._folder / "tokenizer.json")
 
     def _open_session(self) -> "InferenceSession":
         import onnxruntime
@@ -179,7 +175,7 @@ class Network:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             return onnxruntime.InferenceSession(
-                str(self._folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+                str(self._folder / "model.onnx"), options, providers=_providers(onnxruntime.get_available_providers())
             )
         except Exception as error:  # the runtime's errors have no common class of their own
             raise ModelNotReady(f"the exported model in {self._folder} cannot be opened: {error}") from error
@@ -205,6 +201,10 @@ class SentenceTransformer:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as a passage, prefix and special tokens included; never capped."""
         return self._network.count_tokens(self._passages(texts))
+
+    def counter(self) -> Callable[[], CountTokens]:
+        """Makes `count_tokens` in another process; can be pickled."""
+        return partial(open_counter, self._folder / "tokenizer.json", self._form.passage_prefix)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """One unit row a text (n, dim). Of a text over max_tokens the beginning is embedded."""
@@ -267,6 +267,32 @@ def _precision(query: str, rest: str) -> Precision:
     if query:
         raise WrongSetting(f"sentence_transformers:{rest}: after the ? write precision=fp32 or precision=int8")
     return "fp32"
+
+
+def _providers(available: Sequence[str]) -> list[str]:
+    """Where the model runs, of what the installed runtime offers: on CUDA where it can, else on the processor."""
+    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+
+
+def open_counter(file: Path, prefix: str) -> CountTokens:
+    """Counts the tokens of passages by a tokenizer's file, prefix and special tokens included; never capped."""
+    tokenizer = _tokenizer(file)
+
+    def count(texts: Sequence[str]) -> list[int]:
+        passages = [prefix + _clean(text) for text in texts]
+        return [len(found.ids) for slab in _slabs(passages) for found in tokenizer.encode_batch_fast(slab)]
+
+    return count
+
+
+def _tokenizer(file: Path) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer: Tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises plain Exception
+        raise ModelNotReady(f"the exported tokenizer {file} cannot be read: {error}") from error
+    return tokenizer
 
 
 def _clean(text: str) -> str:

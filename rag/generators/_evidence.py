@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 from rag.language import NUMBER_WORDS, Weights, Word, content_stems, is_content, rarity, words
 from rag.types import Passage
 

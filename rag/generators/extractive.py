@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 from rag.errors import WrongSetting
 from rag.generators._evidence import (
     LEXICAL,

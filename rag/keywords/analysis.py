@@ -1,15 +1,24 @@
-"""Text becomes the terms that keyword search compares: one analysis for chunks, questions and test oracles alike."""
+"""Text becomes the terms that keyword search compares: one analysis for chunks, questions and test oracles alike.
+
+Each chunk is analysed in the language of its text, a question in every language of the collection it is asked of; the
+terms of all languages share one index. So a question meets each text in the form that it has there, and the collection
+whose texts are all English is searched as if there were no other language.
+"""
 
 import re
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Collection, Iterator
 from functools import cache
 from itertools import pairwise
 
 import Stemmer
 
-VERSION = 1  # changes whenever the terms of any text could; indexes made under another version are not opened
+from ingest.languages.detection import LATIN, OTHER, detect, primary
+from ingest.languages.function_words import FUNCTION_WORDS
+
+VERSION = 2  # changes whenever the terms of any text could; indexes made under another version are not opened
 
 # Marks belong to their word: \w alone cuts Indic words at vowel signs, Arabic and Hebrew at points.
 _MARKS = (
@@ -54,12 +63,35 @@ _FUNCTION_WORDS = """
 STOPWORDS = frozenset(_FUNCTION_WORDS.split())
 
 LANGUAGES = {
-    "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
-    "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi",
-    "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali",
-    "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian",
-    "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek", "en": "english",
+    "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian", "fi": "finnish",
+    "fr": "french", "ga": "irish", "hi": "hindi", "hr": "serbian", "hu": "hungarian", "hy": "armenian",
+    "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali", "nl": "dutch", "no": "norwegian",
+    "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish",
+    "ta": "tamil", "tr": "turkish", "yi": "yiddish",
 }  # fmt: skip
+"""Languages with a stemmer."""
+UNTOLD = "und"  # BCP 47: undetermined
+KNOWN = frozenset({"", UNTOLD, *LANGUAGES, *FUNCTION_WORDS})
+"""Languages with an analysis of their own."""
+
+# Whose stemmer takes the words of a text whose language could not be told, by their letters; English takes the others.
+_BY_LETTERS = [
+    (language, re.compile(f"[{letters}]+"))
+    for language, letters in {
+        "ru": "\u0400-\u052f", "ar": "\u0620-\u06ff", "hi": "\u0900-\u097f", "ta": "\u0b82-\u0bd7",
+        "el": "\u0370-\u03ff", "hy": "\u0531-\u0587",
+    }.items()
+]  # fmt: skip
+
+# Devanagari spells one nasal as a sign or as a half letter, and leaves out its dots: हिंदी and हिन्दी, क़लम and कलम.
+_DEVANAGARI = frozenset({"hi", "mr", "ne"})
+_ARABIC_LETTERS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ة": "ه"})
+_ARTICLES = ("ال", "بال", "كال", "فال", "لل")
+_ARABIC_ENDINGS = ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي")
+_NO_WORD = re.compile(r"[\d_.,'’+#]")
+_HALF_NASAL = re.compile("[\u0919\u091e\u0923\u0928\u092e]\u094d(?=[\u0915-\u0939])")
+_DOTS = str.maketrans({"\u0901": "\u0902", "\u093c": None})
 
 MAX_TERM = 1_000  # characters; a longer term is cut, in chunks and questions alike
 MAX_KEPT = 50_000  # words whose terms are remembered
@@ -70,29 +102,98 @@ def analyse(text: str, language: str = "en") -> list[str]:
     """The terms of a text, in its order, repeated as often as they stand there.
 
     Compatibility forms, case and the accents of Latin and Greek letters are folded. Words are stemmed (Snowball, by
-    `language`; "" stems nothing). A code identifier gives itself and its parts, a number with decimals stays whole,
-    Chinese, Japanese, Korean, Thai, Lao, Khmer and Burmese give overlapping pairs of characters. English loses its
-    function words, unless they are written in capitals. A term holds no whitespace. Raises
-    ValueError on an unknown language.
+    `language`; "" stems nothing); a language of other letters stems Latin words as English. A code identifier gives
+    itself and its parts, a number with decimals stays whole, Chinese, Japanese, Korean, Thai, Lao, Khmer and Burmese
+    give overlapping pairs of characters. English loses its function words, unless they are written in capitals; in
+    other languages leaving them out was measured to help no search. A term holds no whitespace. Raises ValueError on an
+    unknown language; `analysis` knows one for each.
     """
     return _analyser(language)(text)
 
 
+def analysis(language: str) -> str:
+    """The language in which `analyse` takes texts whose language has this tag.
+
+    Where it was not told, or is one in other letters that has no analysis, Latin words count as English, others as of
+    the language most often written so. What is written in Latin letters and has no analysis is not stemmed.
+    """
+    code = primary(language)
+    if code in KNOWN and code:
+        return code
+    return UNTOLD if not code or code in OTHER else ""
+
+
+def chunk_terms(text: str, language: str) -> list[str]:
+    """The terms that an index holds for a chunk whose content is in this language."""
+    return analyse(text, analysis(language))
+
+
+def question_terms(question: str, languages: Collection[str]) -> list[str]:
+    """The terms to ask an index for, whose chunks are in these languages.
+
+    Every analysis of the collection gives its terms, each as often as the one that gives it most often. The function
+    words of the question's own language are left out of the others: there they are rare, and would weigh much.
+    """
+    analyses = sorted({analysis(language) for language in languages}) or ["en"]
+    if len(analyses) == 1:
+        return analyse(question, analyses[0])
+    own = detect(question, among=analyses)
+    terms: Counter[str] = Counter()
+    for language in analyses:
+        terms |= Counter(_analyser(language, own)(question))
+    return list(terms.elements())
+
+
+def matches(text: str, language: str, terms: Collection[str]) -> list[tuple[int, int]]:
+    """Where the words stand in a text of this language that have one of these terms; of unspaced scripts, the pairs."""
+    wanted = set(terms)
+    analyser = _analyser(analysis(language))
+    found: list[tuple[int, int]] = []
+    for start, end in _places(text):
+        if wanted.intersection(analyser(text[start:end])):
+            if found and start < found[-1][1]:
+                start = found.pop()[0]
+            found.append((start, end))
+    return found
+
+
+def _places(text: str) -> Iterator[tuple[int, int]]:
+    """The words of a text, runs of an unspaced script as their pairs."""
+    for word in _WORD.finditer(text):
+        last = word.start()
+        for run in _UNSPACED_RUN.finditer(text, word.start(), word.end()):
+            if last < run.start():
+                yield last, run.start()
+            clusters = [cluster.span() for cluster in _CLUSTER.finditer(text, run.start(), run.end())]
+            yield from [(one[0], two[1]) for one, two in pairwise(clusters)] or clusters
+            last = run.end()
+        if last < word.end():
+            yield last, word.end()
+
+
 @cache
-def _analyser(language: str) -> Callable[[str], list[str]]:
-    if language and language not in LANGUAGES:
+def _analyser(language: str, other: str = "") -> "_Analyser":
+    if language not in KNOWN:
         raise ValueError(
             f"no stemmer for language {language!r}; known are {', '.join(sorted(LANGUAGES))}, or '' for none"
         )
-    return _Analyser(language)
+    return _Analyser(language, other)
 
 
 class _Analyser:
-    """Remembers the terms of the words it has seen; safe for many threads."""
+    """The analysis of one language, also without the function words of another one. Remembers the terms of the words it
+    has seen; safe for many threads."""
 
-    def __init__(self, language: str) -> None:
-        self._stemmer = Stemmer.Stemmer(LANGUAGES[language], 0) if language else None
+    def __init__(self, language: str, other: str) -> None:
+        self._latin = _analyser("en", other) if language and language not in LATIN else None
+        self._stemmer = Stemmer.Stemmer(LANGUAGES[language], 0) if language in LANGUAGES else None
         self._stopwords = STOPWORDS if language == "en" else frozenset[str]()
+        if other != language:
+            self._stopwords |= frozenset(fold(word) for word in FUNCTION_WORDS.get(other, ()))
+        self._shortest_name = 1 if language in LATIN - {"en"} else 2  # in capitals: vitamine D, though d' is no name
+        self._untold = _BY_LETTERS if language == UNTOLD else []
+        self._indic = language in _DEVANAGARI
+        self._arabic = language == "ar"
         self._kept: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()  # a stemmer holds state of its own while it works
 
@@ -107,20 +208,33 @@ class _Analyser:
         return found
 
     def _learn(self, word: str) -> tuple[str, ...]:
-        spoken = not (word.isupper() and len(word) > 1)  # WHO and IT are names, who and it are not
-        stopwords = self._stopwords if spoken else frozenset[str]()
-        terms = tuple(self._stem(term[:MAX_TERM]) for term in self._terms(word) if term and term not in stopwords)
+        capitals = word.isupper() and len(word) >= self._shortest_name  # WHO and IT are names, who and it are not
+        terms = tuple(
+            self._stem(term[:MAX_TERM]) for term in self._terms(word) if term and (capitals or not self._dropped(term))
+        )
         if len(word) <= MAX_KEPT_WORD:
             if len(self._kept) >= MAX_KEPT:
                 self._kept = {}
             self._kept[word] = terms
         return terms
 
+    def _dropped(self, term: str) -> bool:
+        return term in (self._stopwords if self._latin is None or not term.isascii() else self._latin._stopwords)
+
     def _stem(self, term: str) -> str:
-        if self._stemmer is None or not term.isalpha():
+        if self._latin is not None and (term.isascii() or self._untold):
+            found = None if term.isascii() else next((one for one, own in self._untold if own.fullmatch(term)), None)
+            return self._latin._stem(term) if found is None else _analyser(found)._stem(term)
+        if not term.isalpha() and (self._latin is None or _NO_WORD.search(term)):  # vowel signs are no letters
+            return term
+        if self._indic:
+            term = _HALF_NASAL.sub("\u0902", term.translate(_DOTS)) or term
+        if self._arabic:
+            return _arabic(term)
+        if self._stemmer is None:
             return term
         with self._lock:
-            return str(self._stemmer.stemWord(term))
+            return str(self._stemmer.stemWord(term)) or term  # Turkish leaves nothing of some words
 
     def _terms(self, word: str) -> list[str]:
         word = word.translate(_PLAIN) if not word.isascii() else word
@@ -129,6 +243,22 @@ class _Analyser:
         if word[:1].isdigit() and _THOUSANDS.fullmatch(word):
             return [word.replace(",", "")]
         return _parts(word)
+
+
+def _arabic(term: str) -> str:
+    """A word without what is joined to it. Larkey, Ballesteros and Connell 2007, "Light Stemming for Arabic": light10.
+
+    Snowball's stemmer takes the first letter of بركان for a preposition, but not that of البركان.
+    """
+    term = term.translate(_ARABIC_LETTERS)
+    if term.startswith("و") and len(term) > 3:
+        term = term[1:]
+    article = next((one for one in _ARTICLES if term.startswith(one) and len(term) >= len(one) + 2), "")
+    term = term[len(article) :]
+    for ending in _ARABIC_ENDINGS:
+        if term.endswith(ending) and len(term) >= len(ending) + 2:
+            term = term[: -len(ending)]
+    return term
 
 
 def _mixed(word: str) -> list[str]:

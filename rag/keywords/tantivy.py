@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FEW = 1_000  # permitted chunks up to which the query names them
 DEEP = 8_192  # hits past which naming the permitted chunks is cheaper than fetching deeper
 SLACK = 16  # hits fetched beyond k, so that ties at the cut are seen
-HEAP = 64 << 20  # bytes the writer may hold before it writes a segment
+HEAP = 32 << 20  # bytes the writer may hold before it writes a segment
 COPIED = ("meta.json", ".managed.json")  # rewritten by every commit; every other file is never changed
 STATE = "state.json"
 LENGTHS: Literal["exact", "byte"] = "byte"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, exists, func, select
 
 from rag.store.collections import Collection
 from rag.store.database import FIXED_SQLITE, Database
-from rag.store.tables import changes, chunks, collections, contents, documents, texts, vectors
+from rag.store.tables import changes, chunks, collections, contents, decisions, documents, texts, vectors
 from rag.store.vectors import unpack
 
 NAMED = 5  # offenders named in a detail
@@ -62,6 +62,41 @@ def collection_checks(database: Database, connection: Connection, collection: Co
     yield _offsets(connection, collection)
     yield _digests(database, connection, collection)
     yield _vectors(connection, collection)
+    yield _duplicates(connection, collection)
+
+
+def _duplicates(connection: Connection, collection: Collection) -> Check:
+    """A document is held back, or a place of another's text, only as long as that other one stands."""
+    standing = exists().where(
+        documents.c.id == decisions.c.against_id,
+        documents.c.removed_position.is_(None),
+        documents.c.own_content_id.is_(None),
+    )
+    rows = connection.execute(
+        select(decisions.c.id, decisions.c.uri, decisions.c.against_uri).where(
+            decisions.c.collection_id == collection.id,
+            decisions.c.ended_at.is_(None),
+            decisions.c.held_back.is_not(None),
+            ~standing,
+        )
+    ).all()
+    bad = [f"{row.uri} is held back for {row.against_uri}, which is gone (decision {row.id})" for row in rows]
+    shown = documents.alias()
+    own = exists().where(
+        shown.c.content_id == documents.c.content_id,
+        shown.c.removed_position.is_(None),
+        shown.c.own_content_id.is_(None),
+    )
+    places = connection.execute(
+        select(documents.c.id, documents.c.uri).where(
+            documents.c.collection_id == collection.id,
+            documents.c.removed_position.is_(None),
+            documents.c.own_content_id.is_not(None),
+            ~own,
+        )
+    ).all()
+    bad += [f"document {row.id} ({row.uri}) shows a text that is no document's own" for row in places]
+    return _check("duplicates", collection, bad, "nothing is held back for what is gone")
 
 
 def _check(name: str, collection: Collection, bad: list[str], good: str) -> Check:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, Table, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import Conflict, NotFound, WrongUsage
 from rag.store.database import now
@@ -58,11 +59,16 @@ def _value(row: Row[Any]) -> Collection:
 def ensure_tenant(connection: Connection, name: str = "default") -> int:
     """The tenant of this name, made when it is not there. Needs a write transaction the first time."""
     found: int | None = connection.scalar(select(tenants.c.id).where(tenants.c.name == name))
-    if found is not None:
-        return found
-    key = connection.execute(insert(tenants).values(name=name, created_at=now())).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    if found is None:
+        _insert_once(connection, tenants, name=name, created_at=now())
+        found = int(connection.execute(select(tenants.c.id).where(tenants.c.name == name)).scalar_one())
+    return found
+
+
+def _insert_once(connection: Connection, table: Table, **values: object) -> None:
+    """Insert a row unless its like is there; another process may make it at the same moment."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
 
 
 def tenant(connection: Connection, name: str = "default") -> int | None:
@@ -83,13 +89,34 @@ def ensure_embedder(connection: Connection, embedder: Embedder) -> int:
     found: int | None = connection.scalar(select(embedders.c.id).where(embedders.c.fingerprint == embedder.fingerprint))
     if found is not None:
         return found
-    key = connection.execute(
-        insert(embedders).values(
-            fingerprint=embedder.fingerprint, name=embedder.name, dim=embedder.dim, created_at=now()
-        )
-    ).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    _insert_once(
+        connection,
+        embedders,
+        fingerprint=embedder.fingerprint,
+        name=embedder.name,
+        dim=embedder.dim,
+        created_at=now(),
+    )
+    query = select(embedders.c.id).where(embedders.c.fingerprint == embedder.fingerprint)
+    return int(connection.execute(query).scalar_one())
+
+
+def ensure(connection: Connection, tenant_id: int, name: str, embedder: Embedder, settings: Metadata) -> Collection:
+    """The collection of this name; made, with this embedder and these settings, when it is not there.
+
+    Raises WrongUsage for what cannot be a name.
+    """
+    check_name(name)
+    _insert_once(
+        connection,
+        collections,
+        tenant_id=tenant_id,
+        name=name,
+        embedder_id=ensure_embedder(connection, embedder),
+        settings=dict(settings),
+        created_at=now(),
+    )
+    return get(connection, tenant_id, name)
 
 
 def create(connection: Connection, tenant_id: int, name: str, embedder: Embedder, settings: Metadata) -> Collection:
@@ -133,6 +160,14 @@ def get(connection: Connection, tenant_id: int, name: str) -> Collection:
         there = f"there are: {', '.join(names)}" if names else "nothing was ingested yet; run `rag ingest PATH`"
         raise NotFound(f"no collection {name!r}; {there}")
     return found
+
+
+def change_settings(connection: Connection, collection_id: int, changed: Metadata) -> None:
+    """Set some of a collection's settings; None takes one away."""
+    lock(connection, collection_id)
+    settings = connection.scalar(select(collections.c.settings).where(collections.c.id == collection_id))
+    merged = {key: value for key, value in {**(settings or {}), **changed}.items() if value is not None}
+    connection.execute(update(collections).where(collections.c.id == collection_id).values(settings=merged))
 
 
 def by_id(connection: Connection, collection_id: int) -> Collection:

@@ -20,7 +20,7 @@ from rag.store.tables import installation
 
 log = logging.getLogger(__name__)
 
-HEAD = "0001"  # the newest migration; a test keeps it equal to Alembic's head, so that opening needs no Alembic
+HEAD = "0002"  # the newest migration; a test keeps it equal to Alembic's head, so that opening needs no Alembic
 BUSY_TIMEOUT_S = 30.0
 CHECKPOINT_BYTES = 8 * 2**20  # a WAL longer than this is folded into the database by whoever holds the lock
 FIXED_SQLITE = (3, 51, 3)  # the first SQLite whose WAL survives two checkpointing connections
@@ -155,7 +155,7 @@ def _sqlite_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
         "foreign_keys=ON",
         "wal_autocheckpoint=0",
         "cache_size=-16384",
-        "mmap_size=268435456",
+        "mmap_size=67108864",
         "temp_store=MEMORY",
     ):
         cursor.execute(f"PRAGMA {pragma}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
@@ -113,6 +114,41 @@ def listing(
     return _values(connection, connection.execute(query).all())
 
 
+def removed(connection: Connection, predicate: Predicate, *, after: int = 0, limit: int) -> list[StoredDocument]:
+    """The documents that were removed and can be restored, by id behind `after`: the last of each address, neither
+    followed by a newer revision nor erased. The predicate's labels and filter count, not its moment."""
+    mine = documents.c.collection_id == predicate.collection_id
+    last = select(func.max(documents.c.id)).where(mine).group_by(documents.c.uri)
+    followed = select(documents.c.previous_id).where(mine, documents.c.previous_id.is_not(None))
+    query = (
+        _select()
+        .where(
+            documents.c.removed_position.is_not(None),
+            predicate.documents(connection.dialect.name, documents.c.removed_position - 1),
+            contents.c.erased_at.is_(None),
+            documents.c.id > after,
+            documents.c.id.in_(last),
+            documents.c.id.not_in(followed),
+        )
+        .order_by(documents.c.id)
+        .limit(limit)
+    )
+    return _values(connection, connection.execute(query).all())
+
+
+def get_removed(connection: Connection, predicate: Predicate, document_id: int) -> StoredDocument:
+    """A document that was removed, if it could be seen when it stood. Raises NotFound."""
+    query = _select().where(
+        documents.c.id == document_id,
+        documents.c.removed_position.is_not(None),
+        predicate.documents(connection.dialect.name, documents.c.removed_position - 1),
+    )
+    found = _values(connection, connection.execute(query).all())
+    if not found:
+        raise NotFound(f"no document {document_id} was removed")
+    return found[0]
+
+
 def get(connection: Connection, predicate: Predicate, at: int, document_id: int) -> StoredDocument:
     """One live document that may be seen. Raises NotFound for one that is gone, or not to be seen: no difference."""
     query = _select().where(predicate.documents(connection.dialect.name, at), documents.c.id == document_id)
@@ -147,17 +183,12 @@ def chunks_of(connection: Connection, content_id: int) -> list[StoredChunk]:
     return [StoredChunk(r[0], r[1], r[2], r[3], tuple(r[4]), r[5]) for r in rows]
 
 
-def known_contents(connection: Connection, collection_id: int, digests: Sequence[bytes]) -> set[bytes]:
-    """Which of these contents the collection holds, alive or not."""
-    found: set[bytes] = set()
-    for i in range(0, len(digests), MANY):
-        rows = connection.execute(
-            select(contents.c.digest).where(
-                contents.c.collection_id == collection_id, contents.c.digest.in_(digests[i : i + MANY])
-            )
-        )
-        found.update(bytes(row[0]) for row in rows)
-    return found
+def cut_as(connection: Connection, collection_id: int, digest: bytes, cutting: bytes) -> bool:
+    """Whether the collection holds this content, alive or not, with chunks that were cut as `cutting` names."""
+    found = connection.scalar(
+        select(contents.c.cutting).where(contents.c.collection_id == collection_id, contents.c.digest == digest)
+    )
+    return found is not None and bytes(found) == cutting
 
 
 def owners_of(connection: Connection, collection_id: int, source_uris: Sequence[str]) -> set[str]:
@@ -187,26 +218,35 @@ def source_documents(connection: Connection, collection_id: int, uri: str, diges
     )
 
 
-def passages(connection: Connection, hits: Sequence[Hit], predicate: Predicate, at: int) -> list[Passage]:
-    """The texts behind a ranking, in its order, each with every place that may be seen.
+def passages(
+    connection: Connection,
+    hits: Sequence[Hit],
+    predicate: Predicate,
+    at: int,
+    others: Mapping[int, Sequence[int]] = MappingProxyType({}),
+) -> list[Passage]:
+    """The texts behind a ranking, in its order, each with every place that may be seen; `others` are chunks that say
+    the same as a hit's, whose places it has as well.
 
     Read in the transaction that ranked, so that a text whose last place went away in between cannot appear.
     """
-    rows = _chunk_rows(connection, [hit.chunk_id for hit in hits])
+    wanted = [hit.chunk_id for hit in hits]
+    rows = _chunk_rows(connection, [*wanted, *(other for key in wanted for other in others.get(key, ()))])
     places = _places(connection, {row.content_id for row in rows.values()}, predicate, at)
     found = []
     for hit in hits:
         row = rows.get(hit.chunk_id)
         if row is None or not places.get(row.content_id):
             continue
-        there = tuple(places[row.content_id])
+        same = {rows[key].content_id for key in (hit.chunk_id, *others.get(hit.chunk_id, ())) if key in rows}
+        there = {place.document_id: place for key in same for place in places.get(key, ())}
         found.append(
             Passage(
                 hit=hit,
                 text=row.text,
-                title=there[0].title,
+                title=places[row.content_id][0].title,
                 headings=tuple(row.headings),
-                places=there,
+                places=tuple(there[key] for key in sorted(there)),
                 page=row.page,
                 start=row.start,
                 end=row.end,

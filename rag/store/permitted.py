@@ -24,7 +24,7 @@ class Predicate:
         """Whether every live document of the collection passes."""
         return self.labels is None and self.filter is None
 
-    def documents(self, dialect: str, at: int) -> ColumnElement[bool]:
+    def documents(self, dialect: str, at: int | ColumnElement[int]) -> ColumnElement[bool]:
         """The documents (joined with their contents) that pass at a position."""
         terms = [documents.c.collection_id == self.collection_id, alive(documents, at)]
         if self.labels is not None:
@@ -42,7 +42,7 @@ class Predicate:
         return and_(true(), *terms)
 
 
-def alive(table: object, at: int) -> ColumnElement[bool]:
+def alive(table: object, at: int | ColumnElement[int]) -> ColumnElement[bool]:
     """The rows of `documents` or `chunks` that stand at a position."""
     columns = table.c  # type: ignore[attr-defined]
     return and_(columns.added_position <= at, or_(columns.removed_position.is_(None), columns.removed_position > at))

@@ -133,6 +133,21 @@ changes = Table(  # one row a position: who moved the collection from the one be
 
 # ── texts and where they stand ──────────────────────────────────────────────────────────────────────────────────────
 
+syncs = Table(  # places that a collection follows: what is new there comes in, what is gone there goes
+    "syncs",
+    metadata,
+    _id(),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("locations", Json, nullable=False),  # absolute paths and URLs
+    Column("settings", Json, nullable=False),  # owner, metadata, labels, hosts
+    Column("result", Json),  # of the last run that ended
+    _created(),
+    Column("ran_at", Utc),
+    UniqueConstraint("collection_id", "name"),
+    sqlite_autoincrement=True,
+)
+
 sources = Table(  # one row a file, page or upload that was taken in; digest NULL until it was taken in whole
     "sources",
     metadata,
@@ -142,7 +157,11 @@ sources = Table(  # one row a file, page or upload that was taken in; digest NUL
     Column("digest", LargeBinary),
     Column("documents", Integer, nullable=False, server_default=text("0")),
     Column("seen_at", Utc, nullable=False),
+    Column("sync_id", Id, ForeignKey("syncs.id")),  # the sync that looks after it
+    Column("etag", Text),  # as the server that it came from tells its revisions apart
+    Column("modified", Text),
     UniqueConstraint("collection_id", "uri"),
+    Index("ix_sources_sync_id", "sync_id"),
     sqlite_autoincrement=True,
 )
 
@@ -156,9 +175,12 @@ contents = Table(  # a text, once per collection
     Column("text", Text, nullable=False),
     Column("text_digest", LargeBinary, nullable=False),  # of title and text exactly as stored
     Column("outline", Json, nullable=False),
+    Column("language", Text, nullable=False, server_default=text("''")),  # BCP 47; '' when it cannot be told
+    Column("cutting", LargeBinary),  # digest of the chunk settings that its chunks were cut by; NULL: not known
     Column("erased_at", Utc),
     _created(),
     UniqueConstraint("collection_id", "digest"),
+    Index("ix_contents_collection_id_language", "collection_id", "language"),
     sqlite_autoincrement=True,
 )
 
@@ -170,6 +192,7 @@ documents = Table(  # a place where a content stands; a changed document is a ne
     Column("content_id", Id, ForeignKey("contents.id"), nullable=False),
     Column("source_id", Id, ForeignKey("sources.id")),
     Column("previous_id", Id, ForeignKey("documents.id")),
+    Column("own_content_id", Id, ForeignKey("contents.id")),  # its own text, where it stands for a nearly equal one
     Column("uri", Text, nullable=False),
     Column("external_id", Text),
     Column("name", Text, nullable=False),
@@ -181,6 +204,7 @@ documents = Table(  # a place where a content stands; a changed document is a ne
     _created(),
     Column("removed_at", Utc),
     Index("ix_documents_content_id", "content_id"),
+    Index("ix_documents_own_content_id", "own_content_id"),
     Index("ix_documents_source_id", "source_id"),
     Index("ix_documents_collection_id_external_id", "collection_id", "external_id"),
     Index("ix_documents_collection_id_added_position", "collection_id", "added_position"),
@@ -218,6 +242,7 @@ chunks = Table(  # alive as long as any live document holds its content; a conte
     Column("added_position", BigInteger, nullable=False),
     Column("removed_position", BigInteger),
     Index("ix_chunks_content_id", "content_id"),
+    Index("ix_chunks_collection_id_digest", "collection_id", "digest"),
     Index("ix_chunks_collection_id_added_position", "collection_id", "added_position"),
     Index("ix_chunks_collection_id_removed_position", "collection_id", "removed_position"),
     sqlite_autoincrement=True,
@@ -232,6 +257,71 @@ vectors = Table(  # float32, little endian, unit length; never computed twice fo
     Column("digest", LargeBinary, nullable=False),
     Column("data", LargeBinary, nullable=False),
     UniqueConstraint("tenant_id", "embedder_id", "digest"),
+    sqlite_autoincrement=True,
+)
+
+# ── what is the same, or nearly ───────────────────────────────────────────────────────────────────────────────────────
+
+signatures = Table(  # MinHash of a text, kept so that near-duplicates are found across runs
+    "signatures",
+    metadata,
+    _id(),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("scope", Text, nullable=False),  # document: digest is a content's; chunk: that of an embedded string
+    Column("digest", LargeBinary, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    UniqueConstraint("collection_id", "scope", "digest"),
+    sqlite_autoincrement=True,
+)
+
+bands = Table(  # locality-sensitive hashing: signatures that share a hash are candidates; a cache of the signatures,
+    "bands",  # whose keys say which rows are theirs, so neither a foreign key nor an index of them is needed
+    metadata,
+    Column("collection_id", Id, ForeignKey("collections.id"), primary_key=True),
+    Column("recent", Boolean, primary_key=True),  # not yet moved into the large tree; see rag/store/near.py
+    Column("hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("signature_id", Id, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+decisions = Table(  # every duplicate that was found, and what the collection's policy did about it
+    "decisions",
+    metadata,
+    _id(),
+    Column("collection_id", Id, ForeignKey("collections.id"), nullable=False),
+    Column("position", BigInteger, nullable=False),  # at which it was made
+    Column("scope", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("similarity", Float, nullable=False),  # exact: 1; near: Jaccard; semantic: cosine
+    Column("uri", Text, nullable=False),  # which
+    Column("digest", LargeBinary, nullable=False),  # its content's, or its chunk's embedded string's
+    Column("document_id", Id, ForeignKey("documents.id")),  # NULL when the policy kept it out
+    Column("against_uri", Text, nullable=False),  # against which
+    Column("against_digest", LargeBinary, nullable=False),
+    Column("against_id", Id, ForeignKey("documents.id")),
+    Column("held_back", Json),  # the document that the policy kept out, as it would have been written
+    Column("actor", Text, nullable=False),
+    _created(),
+    Column("ended_at", Utc),
+    Column("ending", Text),  # undone by somebody; released: the other one went; superseded: it arrived anew, or went
+    Column("ended_by", Text),
+    Index("ix_decisions_collection_id_id", "collection_id", "id"),
+    Index("ix_decisions_collection_id_digest", "collection_id", "digest"),
+    Index("ix_decisions_collection_id_against_digest", "collection_id", "against_digest"),
+    Index("ix_decisions_collection_id_uri", "collection_id", "uri"),
+    Index("ix_decisions_document_id", "document_id"),
+    Index("ix_decisions_against_id", "against_id"),
+    Index(
+        "ix_decisions_held_back",
+        "collection_id",
+        sqlite_where=text("held_back IS NOT NULL AND ended_at IS NULL"),
+        postgresql_where=text("held_back IS NOT NULL AND ended_at IS NULL"),
+    ),
+    CheckConstraint("scope IN ('document', 'chunk')", name="scope"),
+    CheckConstraint("level IN ('exact', 'near', 'semantic')", name="level"),
+    CheckConstraint("policy IN ('skip', 'alias', 'newest', 'keep')", name="policy"),
+    CheckConstraint("ending IN ('undone', 'released', 'superseded')", name="ending"),
     sqlite_autoincrement=True,
 )
 
@@ -363,10 +453,44 @@ jobs = Table(
     Column("lease_owner", Text),
     Column("lease_until", Utc),
     Column("user", Text, nullable=False),
+    Column("collection", Text),  # the name of the one it works on
+    Column("cancel_asked_at", Utc),
     _created(),
+    Column("started_at", Utc),
     Column("finished_at", Utc),
     Index("ix_jobs_state_id", "state", "id"),
+    Index("ix_jobs_tenant_id_id", "tenant_id", "id"),
     CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+    sqlite_autoincrement=True,
+)
+
+job_items = Table(  # what became of every file of a job, once
+    "job_items",
+    metadata,
+    _id(),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("documents", Integer, nullable=False),
+    _created(),
+    UniqueConstraint("job_id", "uri"),
+    Index("ix_job_items_job_id_id", "job_id", "id"),
+    CheckConstraint("state IN ('added', 'updated', 'unchanged', 'duplicate', 'skipped', 'failed')", name="state"),
+    sqlite_autoincrement=True,
+)
+
+job_inputs = Table(  # what was uploaded for a job, until the job is done
+    "job_inputs",
+    metadata,
+    _id(),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("external_id", Text),
+    Column("content", LargeBinary, nullable=False),
+    Index("ix_job_inputs_job_id", "job_id"),
     sqlite_autoincrement=True,
 )
 

@@ -1,7 +1,7 @@
 """Vectors by what was embedded, and the feed from which every index is filled."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy import Connection, and_, func, or_, select
@@ -62,6 +62,24 @@ class CollectionFeed:
         with self.database.read() as connection:
             return np.sort(np.fromiter((row[0] for row in connection.execute(query)), dtype=np.int64))
 
+    def languages(self, at: int) -> tuple[str, ...]:
+        held = contents.c.collection_id == self.collection.id
+        found = []
+        with self.database.read() as connection:
+            following = select(contents.c.language).where(held).order_by(contents.c.language).limit(1)
+            language = connection.execute(following).scalar()
+            while language is not None:  # from one to the next: distinct values without reading every row
+                spoken = (
+                    select(chunks.c.id)
+                    .join(contents, contents.c.id == chunks.c.content_id)
+                    .where(held, contents.c.language == language, alive(chunks, at))
+                    .limit(1)
+                )
+                if connection.execute(spoken).first() is not None:
+                    found.append(language)
+                language = connection.execute(following.where(contents.c.language > language)).scalar()
+        return tuple(found)
+
     def changes(self, after: int, upto: int, batch: int = 4096) -> Iterator[ChangeBatch]:
         with self.database.read() as connection:
             removed = self._removed(connection, after, upto) if after else np.empty(0, np.int64)
@@ -71,10 +89,10 @@ class CollectionFeed:
                 if not len(found.ids):
                     break
                 last = int(found.ids[-1])
-                yield ChangeBatch(found.ids, found.vectors, found.texts, removed)
+                yield replace(found, removed=removed)
                 removed = np.empty(0, np.int64)
             if len(removed):
-                yield ChangeBatch(found.ids, found.vectors, found.texts, removed)
+                yield replace(found, removed=removed)
 
     def _removed(self, connection: Connection, after: int, upto: int) -> Ids:
         rows = connection.execute(
@@ -96,6 +114,7 @@ class CollectionFeed:
                 contents.c.title,
                 chunks.c.headings,
                 func.substr(contents.c.text, chunks.c.start + 1, length),
+                contents.c.language,
             )
             .join(contents, contents.c.id == chunks.c.content_id)
             .outerjoin(
@@ -123,4 +142,5 @@ class CollectionFeed:
             )
         texts = [embedded_text(row[2], tuple(row[3]), row[4]) for row in rows]
         ids = np.fromiter((row[0] for row in rows), dtype=np.int64)
-        return ChangeBatch(ids, unpack([row[1] for row in rows], self.dim), texts, np.empty(0, np.int64))
+        none, languages = np.empty(0, np.int64), [row[5] for row in rows]
+        return ChangeBatch(ids, unpack([row[1] for row in rows], self.dim), texts, none, languages)

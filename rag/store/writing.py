@@ -1,40 +1,38 @@
 """Writing documents: one short transaction takes in a batch of whole documents with all that belongs to them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
-from sqlalchemy import Connection, func, insert, literal, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from rag.store.collections import Collection, Moved, lock, next_position, record_change
+from rag.errors import Conflict, NotFound
+from rag.store import alike, places
+from rag.store.collections import Collection, Moved, by_id, change_settings, lock, next_position, record_change
+from rag.store.contents import NewChunk, NewContent, ensure_contents, insert_vectors, otherwise_cut, parts, settle
 from rag.store.database import now
-from rag.store.tables import chunks, contents, document_labels, documents, sources, vectors
-from rag.types import Metadata, MetadataValue
+from rag.store.duplicates import Placed, Placing
+from rag.store.places import Arriving, HeldBack, Place, Seat
+from rag.store.tables import contents, document_labels, documents, sources
+from rag.types import Metadata, Outcome
+
+__all__ = [
+    "NewChunk",
+    "NewContent",
+    "NewDocument",
+    "Record",
+    "SourceRead",
+    "Written",
+    "remove_documents",
+    "retire_sources",
+    "write_documents",
+]
 
 Kind = Literal["added", "updated", "unchanged", "duplicate"]
-T = TypeVar("T")
-MANY = 500  # values in one IN (…): SQLite's and PostgreSQL's planners both stay quick
-
-
-@dataclass(frozen=True, slots=True)
-class NewChunk:
-    ordinal: int
-    start: int
-    end: int
-    headings: tuple[str, ...]
-    page: int | None
-    digest: bytes  # of exactly the string that is embedded
-
-
-@dataclass(frozen=True, slots=True)
-class NewContent:
-    digest: bytes
-    title: str
-    text: str
-    text_digest: bytes
-    outline: list[MetadataValue]
-    chunks: tuple[NewChunk, ...]
+Record = Callable[[Connection, Sequence[Outcome]], None]
+"""Called within the transaction that makes the outcomes true; what it raises rolls the transaction back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +49,16 @@ class NewDocument:
     metadata: Metadata
     owner: str
     labels: frozenset[str] = frozenset()
+    signature: bytes | None = None  # MinHash of the text, where it was computed already
+    moved_from: str | None = None  # the address it stood at before, which it leaves in the same transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     kind: Kind
-    document_id: int
-    content_id: int
+    uri: str
+    document_id: int | None  # None: a policy keeps it out
+    reason: str = ""  # what it duplicates, and what was done about that
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ class SourceRead:
 
     digest: bytes
     uris: frozenset[str]  # of all its documents; live ones that are not among them are retired
+    sync_id: int | None = None  # the sync that looks after it from now on
+    etag: str | None = None
+    modified: str | None = None
+    moved_from: str | None = None  # the address of the source before: what is left there goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,29 @@ class Live:
     """A document as it stands before the batch."""
 
     id: int
-    content_id: int
-    state: Mapping[str, object] = field(default_factory=dict)
+    own_content_id: int
+    place: Place
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """How far a review of the documents that stand has come."""
+
+    documents: int  # judged in this step
+    duplicates: int  # found among them
+    after: int  # the last id that was judged
+
+
+def locked(connection: Connection, collection: Collection) -> Collection:
+    """Hold the collection until this transaction ends; how it is set now, which may not be how it was when opened."""
+    lock(connection, collection.id)
+    return by_id(connection, collection.id)
+
+
+def cut_by_others(opened: Collection, collection: Collection) -> bool:
+    """Whether the settings by which texts are cut were changed since a collection was opened."""
+    return any(opened.settings.get(key) != collection.settings.get(key) for key in ("chunk_tokens", "overlap_tokens"))
 
 
 def write_documents(
@@ -88,59 +114,155 @@ def write_documents(
 ) -> list[Written]:
     """Take in a batch; one result a document, in order. Moves the position only if anything changed.
 
-    `complete` names the sources whose last document is in this batch. URIs within a batch must differ.
+    `complete` names the sources whose last document is in this batch. URIs within a batch must differ. A document that
+    was moved is the next revision of the one at its former address, and is not compared with it.
     Raises LookupError when a content was left out that the store does not hold.
     """
-    lock(connection, collection.id)
+    opened, collection = collection, locked(connection, collection)
+    if cut_by_others(opened, collection):
+        change_settings(connection, collection.id, {"recut": True})  # these texts were cut as it was set before
     source_ids = _ensure_sources(connection, collection.id, batch, complete)
-    content_ids = _ensure_contents(connection, collection.id, batch)
-    before = _live_by_uri(connection, collection.id, [document.uri for document in batch])
-    held = _contents_with_live_documents(connection, sorted(set(content_ids.values())))
-    kinds: list[Kind] = []
+    new: dict[bytes, NewContent | None] = {document.content_digest: None for document in batch}
+    new |= {document.content_digest: document.content for document in batch if document.content is not None}
+    content_ids = ensure_contents(connection, collection.id, new)
+    uris = [document.uri for document in batch]
+    moved = {document.uri: document.moved_from for document in batch if document.moved_from is not None}
+    before = _live_by_uri(connection, collection.id, [*uris, *moved.values()])
+    waiting = places.held_back(connection, collection.id, [*uris, *moved.values()])
+    arriving: list[Arriving] = []
     for document in batch:
-        content_id = content_ids[document.content_digest]
-        old = before.get(document.uri)
-        if old is not None:
-            same = old.content_id == content_id and old.state == _state(document)
-            kinds.append("unchanged" if same else "updated")
-        else:
-            kinds.append("duplicate" if content_id in held else "added")
-        held.add(content_id)
-    gone = [before[d.uri].id for d, kind in zip(batch, kinds, strict=True) if kind == "updated"]
-    for uri, read in complete.items():
-        gone += _strays(connection, source_ids[uri], read.uris)
-    fresh = [
-        (document, before.get(document.uri)) for document, kind in zip(batch, kinds, strict=True) if kind != "unchanged"
-    ]
-    ids: dict[str, int] = {uri: live.id for uri, live in before.items()}
-    if gone or fresh:
-        at = next_position(connection, collection.id)
-        left = retire(connection, gone, at)
-        ids |= _insert_documents(connection, collection.id, source_ids, fresh, content_ids, at)
-        _insert_vectors(connection, collection, new_vectors)
-        prepared = {content_ids[d.content_digest]: d.content for d in batch if d.content is not None}
-        arrived = {content_ids[document.content_digest] for document, _ in fresh}
-        added, removed = settle(connection, collection.id, left | arrived, at, prepared)
-        moved = Moved(len(fresh), len(gone), added, removed)
-        record_change(connection, collection.id, at, actor=actor, action="add", moved=moved)
-    for uri, read in complete.items():
-        connection.execute(
-            update(sources)
-            .where(sources.c.id == source_ids[uri])
-            .values(digest=read.digest, documents=len(read.uris), seen_at=now())
-        )
-    return [
-        Written(kind, ids[document.uri], content_ids[document.content_digest])
-        for document, kind in zip(batch, kinds, strict=True)
-    ]
+        place, content_id = _place(document, source_ids), content_ids[document.content_digest]
+        old, held = before.get(document.uri), waiting.get(document.uri)
+        if not _same(place, content_id, old, held):
+            former = moved.get(document.uri, "")
+            origin = waiting.get(former) or before.get(former)
+            since = now() if origin is None else origin.since  # moving makes no revision newer
+            last = old or before.get(former)
+            previous = None if last is None else last.id
+            arriving.append(Arriving(place, content_id, document.content_digest, since, previous, document.signature))
+    arrived = {one.place.uri for one in arriving}
+    left = arrived | {moved[uri] for uri in arrived & moved.keys()}
+    gone = {before[uri].id for uri in left & before.keys()}
+    withdrawn = [waiting[uri].decision_id for uri in left & waiting.keys()]
+    whole = {source_ids[uri]: read.uris for uri, read in complete.items()}
+    gone.update(_strays(connection, whole))
+    for held in places.held_back_of_sources(connection, collection.id, sorted(whole)):
+        if held.place.source_id is not None and held.place.uri not in whole[held.place.source_id]:
+            withdrawn.append(held.decision_id)
+    let_go = _let_go(
+        connection, collection.id, [read.moved_from for read in complete.values() if read.moved_from is not None]
+    )
+    gone |= let_go.documents
+    withdrawn += let_go.decisions
+    places.end_decisions(connection, withdrawn, "superseded", by=actor)
+    placed, ids = Placed(), {uri: live.id for uri, live in before.items()}
+    prepared = {content_ids[d.content_digest]: d.content for d in batch if d.content is not None}
+    if gone or arriving or otherwise_cut(connection, prepared):
+        insert_vectors(connection, collection, new_vectors)
+        action = "add" if gone or arriving else "cut"
+        placed, fresh = _move(connection, collection, arriving, gone, prepared, actor=actor, action=action)
+        ids |= fresh
+    _complete(connection, {source_ids[uri]: read for uri, read in complete.items()})
+    return [_written(uri, arrived, before, placed, ids, moved.get(uri)) for uri in uris]
+
+
+def _written(
+    uri: str,
+    arrived: set[str],
+    before: Mapping[str, Live],
+    placed: Placed,
+    ids: Mapping[str, int],
+    moved_from: str | None = None,
+) -> Written:
+    if uri not in arrived:
+        return Written("unchanged", uri, ids.get(uri))
+    held = placed.held.get(uri)
+    if held is not None:
+        return Written("duplicate", uri, None, held.reason)
+    seat = placed.seats[uri]
+    if moved_from is not None and moved_from in before:
+        return Written("updated", uri, ids[uri], f"moved from {moved_from}")
+    kind: Kind = "updated" if uri in before else "duplicate" if seat.duplicate else "added"
+    return Written(kind, uri, ids[uri], seat.reason)
+
+
+def _place(document: NewDocument, source_ids: Mapping[str, int]) -> Place:
+    return Place(
+        document.uri,
+        None if document.source_uri is None else source_ids[document.source_uri],
+        document.external_id,
+        document.name,
+        document.media_type,
+        dict(document.metadata),
+        document.owner,
+        document.labels,
+    )
+
+
+def _same(place: Place, content_id: int, old: Live | None, held: HeldBack | None) -> bool:
+    """Whether a document says nothing new: it stands as it is, or is held back as it is."""
+    if old is not None:
+        return old.own_content_id == content_id and old.place.state() == place.state()
+    return held is not None and held.content_id == content_id and held.place.state() == place.state()
+
+
+def _move(
+    connection: Connection,
+    collection: Collection,
+    arriving: Sequence[Arriving],
+    gone: set[int],
+    prepared: Mapping[int, NewContent],
+    *,
+    actor: str,
+    action: str,
+) -> tuple[Placed, dict[str, int]]:
+    """Documents come and go at the next position; what follows for others, for chunks and for the record is done.
+
+    Returns where everything was placed, and the ids of the new documents by uri.
+    """
+    at = next_position(connection, collection.id)
+    left = retire(connection, sorted(gone), at)
+    _forget_sources(connection, sorted(gone))
+    placed = Placing(connection, collection, prepared).place(arriving, gone)
+    ids = _settle(connection, collection, placed, left, len(gone), prepared, at=at, actor=actor, action=action)
+    return placed, ids
+
+
+def _settle(
+    connection: Connection,
+    collection: Collection,
+    placed: Placed,
+    left: set[int],
+    gone: int,
+    prepared: Mapping[int, NewContent],
+    *,
+    at: int,
+    actor: str,
+    action: str,
+    known: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """Write what was decided and all that follows from it; the ids of the new documents by uri. `known` are those of
+    documents that were judged and stay."""
+    left = left | retire(connection, sorted(placed.retired), at)
+    seats = list(placed.seats.values())
+    ids = _insert_documents(connection, collection.id, seats, at)
+    places.write_decisions(connection, collection.id, placed.decisions, {**(known or {}), **ids}, at=at, actor=actor)
+    touched = left | {seat.shows for seat in seats} | {seat.arriving.content_id for seat in seats} | prepared.keys()
+    settled = settle(connection, collection.id, touched, at, prepared)
+    shown = {seat.shows for seat in seats}
+    written = {key: content for key, content in prepared.items() if key in shown}
+    alike.record(connection, collection, written, settled.revived, at=at, actor=actor)
+    moved = Moved(len(seats), gone + len(placed.retired), settled.added, settled.removed)
+    record_change(connection, collection.id, at, actor=actor, action=action, moved=moved)
+    return ids
 
 
 def remove_documents(connection: Connection, collection: Collection, ids: Sequence[int], *, actor: str) -> int:
     """Take documents out of search from the next request on. Returns how many were alive."""
-    lock(connection, collection.id)
-    alive = [
+    collection = locked(connection, collection)
+    alive = {
         row[0]
-        for part in _parts(ids)
+        for part in parts(ids)
         for row in connection.execute(
             select(documents.c.id).where(
                 documents.c.id.in_(part),
@@ -148,96 +270,198 @@ def remove_documents(connection: Connection, collection: Collection, ids: Sequen
                 documents.c.removed_position.is_(None),
             )
         )
-    ]
-    if not alive:
-        return 0
-    at = next_position(connection, collection.id)
-    left = retire(connection, alive, at)
-    added, removed = settle(connection, collection.id, left, at, {})
-    moved = Moved(0, len(alive), added, removed)
-    record_change(connection, collection.id, at, actor=actor, action="remove", moved=moved)
+    }
+    if alive:
+        _move(connection, collection, [], alive, {}, actor=actor, action="remove")
     return len(alive)
 
 
+def retire_sources(connection: Connection, collection: Collection, uris: Sequence[str], *, actor: str) -> int:
+    """Let sources go that are there no longer, with all their documents; how many of these were alive.
+
+    Documents of theirs that a policy held back do not come back either. No sync looks after the sources any more.
+    """
+    collection = locked(connection, collection)
+    let_go = _let_go(connection, collection.id, uris)
+    places.end_decisions(connection, let_go.decisions, "superseded", by=actor)
+    if let_go.documents:
+        _move(connection, collection, [], set(let_go.documents), {}, actor=actor, action="remove")
+    return len(let_go.documents)
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """What goes with some sources."""
+
+    documents: frozenset[int]  # those that live
+    decisions: tuple[int, ...]  # those that hold documents back
+
+
+def _let_go(connection: Connection, collection_id: int, uris: Sequence[str]) -> LetGo:
+    """Mark sources as not taken in and looked after by nobody; what is to go with them."""
+    found: list[int] = []
+    alive: set[int] = set()
+    for part in parts(uris):
+        mine = and_(sources.c.collection_id == collection_id, sources.c.uri.in_(part))
+        nothing = {"digest": None, "documents": 0, "sync_id": None, "etag": None, "modified": None}
+        rows = connection.execute(update(sources).where(mine).values(nothing).returning(sources.c.id))
+        found += [row[0] for row in rows]
+    for ids in parts(found):
+        rows = connection.execute(
+            select(documents.c.id).where(documents.c.source_id.in_(ids), documents.c.removed_position.is_(None))
+        )
+        alive.update(row[0] for row in rows)
+    held = places.held_back_of_sources(connection, collection_id, found)
+    return LetGo(frozenset(alive), tuple(each.decision_id for each in held))
+
+
+def restore_document(connection: Connection, collection: Collection, document_id: int, *, actor: str) -> Written:
+    """Put a removed document back as it was; policies on duplicates are heard again.
+
+    Raises NotFound, and Conflict when it lives, or another stands at its address.
+    """
+    collection = locked(connection, collection)
+    row = connection.execute(
+        select(documents, contents.c.digest, contents.c.erased_at)
+        .join(contents, contents.c.id == documents.c.content_id)
+        .where(documents.c.id == document_id, documents.c.collection_id == collection.id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"no document {document_id}")
+    if row.removed_position is None:
+        raise Conflict(f"document {document_id} was not removed")
+    if row.erased_at is not None:
+        raise Conflict(f"the text of document {document_id} was erased; it cannot be restored")
+    if living := _live_by_uri(connection, collection.id, [row.uri]):
+        raise Conflict(f"{row.uri} is document {living[row.uri].id} by now; remove that one first")
+    content_id, digest = row.content_id, bytes(row.digest)
+    if row.own_content_id is not None:
+        content_id = row.own_content_id
+        digest = bytes(connection.execute(select(contents.c.digest).where(contents.c.id == content_id)).scalar_one())
+    place = places.place_of(row, places.labels_of(connection, [document_id]))
+    change_settings(connection, collection.id, {"recut": True})  # its chunks may be older than how texts are cut now
+    return _bring(connection, collection, Arriving(place, content_id, digest, now(), document_id), actor, "restore")
+
+
+def review_documents(connection: Connection, collection: Collection, *, after: int, limit: int, actor: str) -> Reviewed:
+    """Judge live documents, by id behind `after`, by the collection's present policies on places."""
+    collection = locked(connection, collection)
+    rows = connection.execute(
+        select(documents, contents.c.digest)
+        .join(contents, contents.c.id == func.coalesce(documents.c.own_content_id, documents.c.content_id))
+        .where(
+            documents.c.collection_id == collection.id,
+            documents.c.removed_position.is_(None),
+            documents.c.id > after,
+        )
+        .order_by(documents.c.id)
+        .limit(limit)
+    ).all()
+    if not rows:
+        return Reviewed(0, 0, after)
+    labels = places.labels_of(connection, [row.id for row in rows])
+    standing = {
+        row.id: Arriving(
+            places.place_of(row, labels),
+            row.own_content_id or row.content_id,
+            bytes(row.digest),
+            row.created_at,
+            previous_id=row.id,
+        )
+        for row in rows
+    }
+    placed = Placing(connection, collection, {}).review(standing, {row.id: row.content_id for row in rows})
+    ids = {row.uri: row.id for row in rows}
+    if placed.retired or placed.seats:
+        at = next_position(connection, collection.id)
+        _settle(connection, collection, placed, set(), 0, {}, at=at, actor=actor, action="dedup", known=ids)
+    elif placed.decisions:
+        at = lock(connection, collection.id)
+        places.write_decisions(connection, collection.id, placed.decisions, ids, at=at, actor=actor)
+    return Reviewed(len(rows), len(placed.decisions), rows[-1].id)
+
+
+def release_held(connection: Connection, collection: Collection, *, limit: int, actor: str) -> int:
+    """Ask again for a place for documents that the collection's present policies would not hold back, the first ones;
+    how many these were."""
+    collection = locked(connection, collection)
+    held = places.held_otherwise(connection, collection)[:limit]
+    places.end_decisions(connection, [each.decision_id for each in held], "superseded", by=actor)
+    if held:
+        arriving = [Arriving(each.place, each.content_id, each.digest, each.since) for each in held]
+        _move(connection, collection, arriving, set(), {}, actor=actor, action="dedup")
+    return len(held)
+
+
+def undo_decision(connection: Connection, collection: Collection, decision_id: int, *, actor: str) -> Written | None:
+    """Reverse what was done about one duplicate: its two documents stand beside each other from now on.
+
+    None where nothing had been done but to record it. Raises NotFound, and Conflict when the decision holds no longer
+    or cannot be reversed.
+    """
+    collection = locked(connection, collection)
+    found = places.reversible(connection, collection.id, decision_id)
+    places.end_decisions(connection, [decision_id], "undone", by=actor)
+    if found is None:
+        return None
+    if found.previous_id is None and _live_by_uri(connection, collection.id, [found.place.uri]):
+        raise Conflict(f"another document stands at {found.place.uri} by now; remove it first")
+    gone = set() if found.previous_id is None else {found.previous_id}
+    return _bring(connection, collection, found, actor, "undo", gone)
+
+
+def _bring(
+    connection: Connection,
+    collection: Collection,
+    one: Arriving,
+    actor: str,
+    action: str,
+    gone: set[int] = frozenset(),  # type: ignore[assignment]  # read only
+) -> Written:
+    waiting = places.held_back(connection, collection.id, [one.place.uri])
+    places.end_decisions(connection, [held.decision_id for held in waiting.values()], "superseded", by=actor)
+    whose = [held.place.source_id for held in waiting.values()]  # what it says now is there no longer: read it again
+    connection.execute(update(sources).where(sources.c.id.in_(whose)).values(digest=None))
+    placed, ids = _move(connection, collection, [one], set(gone), {}, actor=actor, action=action)
+    return _written(one.place.uri, {one.place.uri}, {}, placed, ids)
+
+
+def recut(
+    connection: Connection,
+    collection: Collection,
+    prepared: Mapping[int, NewContent],
+    new_vectors: Mapping[bytes, bytes],
+    *,
+    actor: str,
+) -> None:
+    """Give contents, by id, the chunks that were prepared for them in place of those they have; nothing is done when
+    the collection says by now that texts are cut otherwise."""
+    opened, collection = collection, locked(connection, collection)
+    if cut_by_others(opened, collection):
+        return
+    insert_vectors(connection, collection, new_vectors)
+    _move(connection, collection, [], set(), prepared, actor=actor, action="cut")
+
+
 def retire(connection: Connection, ids: Sequence[int], at: int) -> set[int]:
-    """End these documents at a position; returns the contents they stood on."""
+    """End these documents at a position; returns the contents they showed."""
     left: set[int] = set()
-    for part in _parts(ids):
+    for part in parts(ids):
         rows = connection.execute(
             update(documents)
             .where(documents.c.id.in_(part), documents.c.removed_position.is_(None))
             .values(removed_position=at, removed_at=now())
-            .returning(documents.c.content_id, documents.c.source_id)
-        ).all()
+            .returning(documents.c.content_id)
+        )
         left.update(row[0] for row in rows)
-        touched = sorted({row[1] for row in rows if row[1] is not None})
-        # A source that lost a document is no longer known whole: the next run reads it again.
-        connection.execute(update(sources).where(sources.c.id.in_(touched)).values(digest=None))
     return left
 
 
-def settle(
-    connection: Connection,
-    collection_id: int,
-    content_ids: Iterable[int],
-    at: int,
-    prepared: Mapping[int, NewContent],
-) -> tuple[int, int]:
-    """Make chunks follow their contents: alive exactly while a live document holds it. → chunks (added, removed)"""
-    ids = sorted(content_ids)
-    held = _contents_with_live_documents(connection, ids)
-    chunked = {
-        row[0]
-        for part in _parts(ids)
-        for row in connection.execute(
-            select(chunks.c.content_id)
-            .distinct()
-            .where(chunks.c.content_id.in_(part), chunks.c.removed_position.is_(None))
-        )
-    }
-    removed = 0
-    for part in _parts(sorted(chunked - held)):
-        removed += connection.execute(
-            update(chunks)
-            .where(chunks.c.content_id.in_(part), chunks.c.removed_position.is_(None))
-            .values(removed_position=at)
-        ).rowcount
-    rows: list[dict[str, object]] = []
-    added = 0
-    for content_id in sorted(held - chunked):
-        new = prepared.get(content_id)
-        if new is None:
-            added += _revive(connection, content_id, at)
-            continue
-        rows += [
-            {
-                "collection_id": collection_id,
-                "content_id": content_id,
-                "ordinal": chunk.ordinal,
-                "start": chunk.start,
-                "end": chunk.end,
-                "headings": list(chunk.headings),
-                "page": chunk.page,
-                "digest": chunk.digest,
-                "added_position": at,
-            }
-            for chunk in new.chunks
-        ]
-    if rows:
-        connection.execute(insert(chunks), rows)
-    return added + len(rows), removed
-
-
-def _revive(connection: Connection, content_id: int, at: int) -> int:
-    """New chunks like those of the content's last lifetime; their vectors are still there."""
-    last = select(func.max(chunks.c.removed_position)).where(chunks.c.content_id == content_id).scalar_subquery()
-    names = ["collection_id", "content_id", "ordinal", "start", "end", "headings", "page", "digest"]
-    old = select(*(chunks.c[name] for name in names), literal(at)).where(
-        chunks.c.content_id == content_id, chunks.c.removed_position == last
-    )
-    return connection.execute(
-        insert(chunks).from_select([*names, "added_position"], old.order_by(chunks.c.id))
-    ).rowcount
+def _forget_sources(connection: Connection, ids: Sequence[int]) -> None:
+    """A source that lost a document is no longer known whole: the next run reads it again."""
+    for part in parts(ids):
+        touched = select(documents.c.source_id).where(documents.c.id.in_(part), documents.c.source_id.is_not(None))
+        connection.execute(update(sources).where(sources.c.id.in_(touched)).values(digest=None))
 
 
 def _ensure_sources(
@@ -245,164 +469,98 @@ def _ensure_sources(
 ) -> dict[str, int]:
     """The row of every source in the batch. Until its last document is in, a source counts as not taken in."""
     uris = sorted({document.source_uri for document in batch if document.source_uri is not None} | complete.keys())
+    if not uris:
+        return {}
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    found: dict[str, int] = {}
-    for uri in uris:
-        row = dialect.insert(sources).values(collection_id=collection_id, uri=uri, documents=0, seen_at=now())
-        found[uri] = connection.execute(
-            row.on_conflict_do_update(index_elements=["collection_id", "uri"], set_={"digest": None}).returning(
-                sources.c.id
-            )
-        ).scalar_one()
-    return found
-
-
-def _strays(connection: Connection, source_id: int, uris: frozenset[str]) -> list[int]:
-    """Live documents of a source that it no longer holds."""
-    rows = connection.execute(
-        select(documents.c.id, documents.c.uri).where(
-            documents.c.source_id == source_id, documents.c.removed_position.is_(None)
-        )
+    stamp = now()
+    command = (
+        dialect.insert(sources)
+        .on_conflict_do_update(index_elements=["collection_id", "uri"], set_={"digest": None})
+        .returning(sources.c.uri, sources.c.id)
     )
-    return [row[0] for row in rows if row[1] not in uris]
+    values = [{"collection_id": collection_id, "uri": uri, "documents": 0, "seen_at": stamp} for uri in uris]
+    return {row[0]: row[1] for row in connection.execute(command, values)}
 
 
-def _ensure_contents(connection: Connection, collection_id: int, batch: Sequence[NewDocument]) -> dict[bytes, int]:
-    """The content id of every digest in the batch; contents the store does not hold are written."""
-    wanted = {document.content_digest for document in batch}
-    found: dict[bytes, int] = {}
-    for part in _parts(sorted(wanted)):
+def _complete(connection: Connection, read: Mapping[int, SourceRead]) -> None:
+    """Say of sources, by id, that they were taken in whole."""
+    stamp = now()
+    for followed in (False, True):
+        rows = [
+            {
+                "key": key,
+                "digest": each.digest,
+                "documents": len(each.uris),
+                "seen_at": stamp,
+                "etag": each.etag,
+                "modified": each.modified,
+                **({"sync_id": each.sync_id} if followed else {}),
+            }
+            for key, each in read.items()
+            if (each.sync_id is not None) == followed
+        ]
+        if rows:
+            connection.execute(update(sources).where(sources.c.id == bindparam("key")), rows)
+
+
+def _strays(connection: Connection, held: Mapping[int, frozenset[str]]) -> list[int]:
+    """Live documents of sources, given by id with all that they hold now, that these no longer hold."""
+    found: list[int] = []
+    for part in parts(sorted(held)):
         rows = connection.execute(
-            select(contents.c.digest, contents.c.id).where(
-                contents.c.collection_id == collection_id, contents.c.digest.in_(part)
+            select(documents.c.id, documents.c.uri, documents.c.source_id).where(
+                documents.c.source_id.in_(part), documents.c.removed_position.is_(None)
             )
         )
-        found |= {bytes(row[0]): row[1] for row in rows}
-    new = {d.content_digest: d.content for d in batch if d.content_digest not in found and d.content is not None}
-    if missing := wanted - found.keys() - new.keys():
-        raise LookupError(f"{len(missing)} contents were prepared as known but are not in the store")
-    if new:
-        stamp = now()
-        values = [
-            {
-                "collection_id": collection_id,
-                "digest": content.digest,
-                "title": content.title,
-                "text": content.text,
-                "text_digest": content.text_digest,
-                "outline": content.outline,
-                "created_at": stamp,
-            }
-            for content in new.values()
-        ]
-        rows = connection.execute(insert(contents).returning(contents.c.digest, contents.c.id), values)
-        found |= {bytes(row[0]): row[1] for row in rows}
+        found += [row[0] for row in rows if row[1] not in held[row[2]]]
     return found
-
-
-def _contents_with_live_documents(connection: Connection, ids: Sequence[int]) -> set[int]:
-    return {
-        row[0]
-        for part in _parts(ids)
-        for row in connection.execute(
-            select(documents.c.content_id)
-            .distinct()
-            .where(documents.c.content_id.in_(part), documents.c.removed_position.is_(None))
-        )
-    }
-
-
-def _state(document: NewDocument) -> dict[str, object]:
-    return {
-        "external_id": document.external_id,
-        "name": document.name,
-        "media_type": document.media_type,
-        "metadata": dict(document.metadata),
-        "owner": document.owner,
-        "labels": document.labels,
-    }
 
 
 def _live_by_uri(connection: Connection, collection_id: int, uris: Sequence[str]) -> dict[str, Live]:
     found: dict[str, Live] = {}
-    for part in _parts(uris):
+    for part in parts(uris):
         rows = connection.execute(
             select(documents).where(
                 documents.c.collection_id == collection_id,
                 documents.c.uri.in_(part),
                 documents.c.removed_position.is_(None),
             )
-        ).mappings()
-        alive = list(rows)
-        labels: dict[int, set[str]] = {}
-        for row in connection.execute(
-            select(document_labels.c.document_id, document_labels.c.label).where(
-                document_labels.c.document_id.in_([row["id"] for row in alive])
-            )
-        ):
-            labels.setdefault(row[0], set()).add(row[1])
-        for document in alive:
-            state: dict[str, object] = {
-                name: document[name] for name in ("external_id", "name", "media_type", "metadata", "owner")
-            }
-            state["labels"] = frozenset(labels.get(document["id"], set()))
-            found[document["uri"]] = Live(document["id"], document["content_id"], state)
+        ).all()
+        labels = places.labels_of(connection, [row.id for row in rows])
+        for row in rows:
+            own = row.content_id if row.own_content_id is None else row.own_content_id
+            found[row.uri] = Live(row.id, own, places.place_of(row, labels), row.created_at)
     return found
 
 
-def _insert_documents(
-    connection: Connection,
-    collection_id: int,
-    source_ids: Mapping[str, int],
-    fresh: Sequence[tuple[NewDocument, Live | None]],
-    content_ids: Mapping[bytes, int],
-    at: int,
-) -> dict[str, int]:
-    if not fresh:
+def _insert_documents(connection: Connection, collection_id: int, seats: Sequence[Seat], at: int) -> dict[str, int]:
+    if not seats:
         return {}
-    stamp = now()
     values = [
         {
             "collection_id": collection_id,
-            "content_id": content_ids[document.content_digest],
-            "source_id": None if document.source_uri is None else source_ids[document.source_uri],
-            "previous_id": None if old is None else old.id,
-            "uri": document.uri,
-            "external_id": document.external_id,
-            "name": document.name,
-            "media_type": document.media_type,
-            "metadata": dict(document.metadata),
-            "owner": document.owner,
+            "content_id": seat.shows,
+            "own_content_id": None if seat.shows == seat.arriving.content_id else seat.arriving.content_id,
+            "source_id": seat.arriving.place.source_id,
+            "previous_id": seat.arriving.previous_id,
+            "uri": seat.arriving.place.uri,
+            "external_id": seat.arriving.place.external_id,
+            "name": seat.arriving.place.name,
+            "media_type": seat.arriving.place.media_type,
+            "metadata": dict(seat.arriving.place.metadata),
+            "owner": seat.arriving.place.owner,
             "added_position": at,
-            "created_at": stamp,
+            "created_at": seat.arriving.since,
         }
-        for document, old in fresh
+        for seat in seats
     ]
     rows = connection.execute(insert(documents).returning(documents.c.uri, documents.c.id), values)
     ids = {row[0]: row[1] for row in rows}
     labelled = [
-        {"document_id": ids[document.uri], "label": label} for document, _ in fresh for label in sorted(document.labels)
+        {"document_id": ids[seat.arriving.place.uri], "label": label}
+        for seat in seats
+        for label in sorted(seat.arriving.place.labels)
     ]
     if labelled:
         connection.execute(insert(document_labels), labelled)
     return ids
-
-
-def _insert_vectors(connection: Connection, collection: Collection, new: Mapping[bytes, bytes]) -> None:
-    if not new:
-        return
-    values = [
-        {
-            "tenant_id": collection.tenant_id,
-            "embedder_id": collection.embedder_id,
-            "digest": digest,
-            "data": data,
-        }
-        for digest, data in sorted(new.items())
-    ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(vectors).on_conflict_do_nothing(), values)
-
-
-def _parts(values: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (values[i : i + MANY] for i in range(0, len(values), MANY))

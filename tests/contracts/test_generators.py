@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 from rag import embedders, generators
 from rag.errors import GeneratorFailed, ModelNotReady, WrongSetting
 from rag.prompt import pack

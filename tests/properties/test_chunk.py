@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest import parsers, sources
 from ingest.chunk import MIN_TOKENS, chunk, embedded_text
 from ingest.clean import assemble
-from ingest.sentences import sentences
+from ingest.languages.sentences import sentences
 from ingest.types import Block, BlockKind, Chunk, ChunkSettings, Document, Mark, Parsed, Source
 
 Count = Callable[[Sequence[str]], list[int]]

@@ -1,7 +1,7 @@
 """Documents: POST files or texts, GET the list or one with its text and chunks, DELETE one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -27,24 +27,29 @@ from rag.api.models import (
     Documents,
     DocumentWhole,
     IngestResult,
+    Job,
+    Restored,
     TextRequest,
 )
 from rag.api.problems import response
 from rag.api.requests import Asker, StrictRoute, TheHouse, strict_json
 from rag.corpus import Arrival, Origin, Report
 from rag.errors import NotFound, NotPermitted, WrongUsage
-from rag.shapes import document_json, document_whole_json, problem, report_json
+from rag.jobs import ask_arrivals
+from rag.shapes import document_json, document_whole_json, job_json, problem, report_json, restored_json
 from rag.store import collections as collection_store
 from rag.store import documents as document_store
 from rag.store import writing
 from rag.store.collections import Collection
 from rag.store.filters import Filter
+from rag.store.jobs import Job as StoredJob
 from rag.store.permitted import Predicate
 from rag.types import Principal
 
 router = APIRouter(tags=["documents"], route_class=StrictRoute)
 
 MAX_FILES = 1000  # in one upload
+MAX_FIELDS = 100  # besides the files: labels, mostly
 TWICE = "{}: this name occurs twice in the upload; the first one is kept, give the other another name"
 BODY: dict[str, Any] = {  # as FastAPI types it
     "requestBody": {
@@ -63,31 +68,63 @@ Id = Annotated[DocumentId, Path(description="a document's id")]
     response_model=IngestResult,
     status_code=200,
     responses=documented(413, 415, 422)
-    | {201: {"model": IngestResult, "description": "something was added or updated"}},
+    | {
+        201: {"model": IngestResult, "description": "something was added or updated"},
+        202: {"model": Job, "description": "with `background`: the job that does it, at `Location`"},
+    },
     openapi_extra=BODY,
 )
-async def add(request: Request, house: TheHouse, principal: Asker) -> Response:
+async def add(
+    request: Request,
+    house: TheHouse,
+    principal: Asker,
+    background: Annotated[bool, Query(description="answer at once with a job that takes it in")] = False,
+) -> Response:
     """Take in files (multipart) or one text (JSON). What the report counts can be found when this answers.
 
     Files that cannot be read are in `failures`, the others go in; when none could be read the answer is a problem (422)
-    with the whole `report`.
+    with the whole `report`. With `background` the answer is a job (202), which says what became of every file.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        arrivals, metadata, collection = read_text(strict_json(await request.body()), principal)
+        given = read_text(strict_json(await request.body()), principal)
     elif kind == "multipart/form-data":
-        arrivals, metadata, collection = await read_form(request, principal)
+        given = await read_form(request, principal)
     else:
         raise HTTPException(415, "send application/json or multipart/form-data")
-    report = await to_thread.run_sync(take_in, house, principal, collection, arrivals, metadata, limiter=house.writers)
+    if background:
+        job = await to_thread.run_sync(ask_for, house, principal, given, limiter=house.writers)
+        return Json(job_json(job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
+    report = await to_thread.run_sync(take_in, house, principal, given, limiter=house.writers)
     body = report_json(report) | {"document_ids": list(report.document_ids)}
-    if report.failed and report.failed >= len(arrivals) and not report.document_ids and not report.unchanged:
+    if report.failed and report.failed >= len(given.arrivals) and not report.document_ids and not report.unchanged:
         reasons = "; ".join(failure.reason for failure in report.failures[:3])
         return response(problem("Unreadable", 422, f"nothing could be read: {reasons}") | {"report": body})
     return Json(body, status_code=201 if report.added + report.updated + report.duplicate else 200)
 
 
-def read_text(value: object, principal: Principal) -> tuple[list[Arrival], Metadata, str | None]:
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a request brings."""
+
+    arrivals: list[Arrival]
+    metadata: Metadata
+    labels: frozenset[str]
+    collection: str | None
+
+    def check(self, principal: Principal) -> None:
+        """Raise WrongUsage for metadata without names, NotPermitted for labels that the asker does not hold."""
+        if "" in self.metadata:
+            raise WrongUsage("the fields of metadata have names")
+        if "" in self.labels:
+            raise WrongUsage("a label is a text that is not empty")
+        if principal.labels is not None and (other := sorted(self.labels - principal.labels)):
+            raise NotPermitted(
+                f"this token does not hold the label {other[0]!r}; its documents could not be seen by it"
+            )
+
+
+def read_text(value: object, principal: Principal) -> Upload:
     """The arrival that a JSON body describes. Raises RequestValidationError."""
     try:
         given = TextRequest.model_validate(value)
@@ -95,7 +132,7 @@ def read_text(value: object, principal: Principal) -> tuple[list[Arrival], Metad
         raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
     source = sources.from_text(given.text, uri=given.uri or own_uri(given, principal), media_type=given.media_type)
     arrival = Arrival(source.uri, source, title=given.title, external_id=given.external_id)
-    return [arrival], given.metadata, given.collection
+    return Upload([arrival], given.metadata, frozenset(given.labels), given.collection)
 
 
 def own_uri(given: TextRequest, principal: Principal) -> str:
@@ -105,30 +142,35 @@ def own_uri(given: TextRequest, principal: Principal) -> str:
     return f"text:{quote(principal.user, safe='')}/{quote(name, safe='')}"
 
 
-async def read_form(request: Request, principal: Principal) -> tuple[list[Arrival], Metadata, str | None]:
+async def read_form(request: Request, principal: Principal) -> Upload:
     """The arrivals that a multipart body holds. Raises WrongUsage for a field that does not fit."""
     try:
-        form = await request.form(max_files=MAX_FILES, max_fields=10)
+        form = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS)
     except (MultipartParseError, UnicodeError) as error:
         raise HTTPException(400, f"the multipart body is malformed: {error}") from error
     try:
         arrivals: dict[str, Arrival] = {}
         texts: dict[str, str] = {}
+        labels: set[str] = set()
         for name, value in form.multi_items():
             if isinstance(value, UploadFile) and name in ("file", "files"):
                 found = arrival(value.filename or "", await value.read(), value.content_type, principal)
                 if found.uri in arrivals:
                     found = Arrival(f"{found.uri} (again)", Unreadable(TWICE.format(found.uri)))
                 arrivals[found.uri] = found
+            elif isinstance(value, str) and name == "label":
+                labels.add(value)
             elif isinstance(value, str) and name in ("metadata", "collection") and name not in texts:
                 texts[name] = value
             else:
-                raise WrongUsage(f"the form has a field {name[:50]!r}; it takes file (repeated), metadata, collection")
+                raise WrongUsage(
+                    f"the form has a field {name[:50]!r}; it takes file and label (repeated), metadata, collection"
+                )
     finally:
         await form.close()
     if not arrivals:
         raise WrongUsage("the form holds no file")
-    return list(arrivals.values()), _metadata(texts.get("metadata")), texts.get("collection")
+    return Upload(list(arrivals.values()), _metadata(texts.get("metadata")), frozenset(labels), texts.get("collection"))
 
 
 def arrival(name: str, content: bytes, media_type: str | None, principal: Principal) -> Arrival:
@@ -146,17 +188,26 @@ def _metadata(text: str | None) -> Metadata:
     return value
 
 
-def take_in(
-    house: House, principal: Principal, collection: str | None, arrivals: Sequence[Arrival], metadata: Metadata
-) -> Report:
+def take_in(house: House, principal: Principal, given: Upload) -> Report:
     """Write what arrived; runs in a thread, one writer a collection."""
-    if "" in metadata:
-        raise WrongUsage("the fields of metadata have names")
-    name = collection or house.app.settings.collection
+    given.check(principal)
+    name = given.collection or house.app.settings.collection
     with house.writing(principal.tenant_id, name):
-        check_overwriting(house, principal, name, [arrival.uri for arrival in arrivals])
+        check_overwriting(house, principal, name, [arrival.uri for arrival in given.arrivals])
         corpus = house.app.corpus(name, tenant=house.tenant(principal))
-        return corpus.add_sources(arrivals, Origin(principal.user, metadata), total=len(arrivals))
+        origin = Origin(principal.user, given.metadata, given.labels)
+        return corpus.add_sources(given.arrivals, origin, total=len(given.arrivals))
+
+
+def ask_for(house: House, principal: Principal, given: Upload) -> StoredJob:
+    """Queue what arrived; runs in a thread."""
+    given.check(principal)
+    name = given.collection or house.app.settings.collection
+    check_overwriting(house, principal, name, [arrival.uri for arrival in given.arrivals])
+    with house.app.database.write() as connection:
+        return ask_arrivals(
+            connection, principal, name, given.arrivals, metadata=given.metadata, labels=sorted(given.labels)
+        )
 
 
 def check_overwriting(house: House, principal: Principal, collection: str, uris: Sequence[str]) -> None:
@@ -223,6 +274,24 @@ def remove(document_id: Id, house: TheHouse, principal: Asker) -> Response:
     if not removed:
         raise NotFound(f"no document {document_id}")
     return Response(status_code=204)
+
+
+@router.post("/api/documents/{document_id}/restore", response_model=Restored, responses=documented(404, 409, 422))
+def restore(document_id: Id, house: TheHouse, principal: Asker) -> Json:
+    """Put a removed document back as it was; the collection's policies on duplicates are heard again. A document that
+    the asker could not have seen is not there; one that stands, or whose address is taken, is a conflict."""
+    collection = collection_of(house, principal, document_id)
+    predicate = Predicate(collection.id, principal.labels)
+    with house.app.database.write() as connection:
+        at = collection_store.position(connection, collection.id)
+        try:
+            found = document_store.get_removed(connection, predicate, document_id)
+        except NotFound:
+            found = document_store.get(connection, predicate, at, document_id)  # one that stands: a conflict, below
+        if principal.labels is not None and found.owner != principal.user:
+            raise NotPermitted("this token is bound to labels; it restores its own documents only")
+        written = writing.restore_document(connection, collection, document_id, actor=principal.user)
+    return Json(restored_json(document_id, written))
 
 
 def collection_of(house: House, principal: Principal, document_id: int) -> Collection:

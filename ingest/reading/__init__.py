@@ -1,0 +1,1 @@
+"""Sources are read by child processes, within limits of memory, time and output."""

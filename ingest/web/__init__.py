@@ -1,0 +1,1 @@
+"""Pages of allowed hosts as sources."""

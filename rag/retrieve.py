@@ -1,16 +1,16 @@
 """Questions become rankings: by meaning, by words, both fused, judged again, spread out. Each is a Retriever."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag.errors import WrongSetting
+from rag.fusion import parts_of, placed, rrf, stretched, weighted
 from rag.keywords.analysis import analyse as analyse_text
 from rag.tails import Only
-from rag.types import Bitmap, Embedder, Hit, Part, Permitted, Ranking, Reranker, Retriever, Vectors
+from rag.types import Bitmap, Embedder, Permitted, Ranking, Reranker, Retriever, Vectors
 
 Analyse = Callable[[str], Sequence[str]]
 Texts = Callable[[Sequence[int]], Sequence[str]]
@@ -141,53 +141,6 @@ def _missing(here: Ranking, there: Ranking) -> list[int]:
     return sorted(hit.chunk_id for hit in there if hit.chunk_id not in held)
 
 
-def weighted(
-    arms: Sequence[Ranking], unranked: Sequence[Mapping[int, float]], weights: Sequence[float], k: int
-) -> Ranking:
-    """The arms' hits under the weighted sum of their stretched scores. `unranked` holds, for each arm, scores of hits
-    that it did not rank; what is in neither counts as 0."""
-    parts = _parts(arms)
-    chunks = sorted(parts)
-    total = np.zeros(len(chunks))  # (n,)
-    for arm, more, weight in zip(arms, unranked, weights, strict=True):
-        scores = {**more, **{hit.chunk_id: hit.score for hit in arm}}
-        total += weight * _stretched(np.array([scores.get(chunk, 0.0) for chunk in chunks]))
-    return _placed({chunk: float(score) for chunk, score in zip(chunks, total, strict=True)}, parts, "fused", k)
-
-
-def _stretched(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """To 0…1; scores that are all the same say nothing, and become 0.  (n,) → (n,)"""
-    spread = float(scores.max() - scores.min()) if len(scores) else 0.0
-    return (scores - scores.min()) / spread if spread > 0 else np.zeros(len(scores))
-
-
-def rrf(arms: Sequence[Ranking], k: int, *, rrf_k: int = 60) -> Ranking:
-    """The arms' hits under the sum of their reciprocal ranks."""
-    parts = _parts(arms)
-    scores = dict.fromkeys(sorted(parts), 0.0)
-    for arm in arms:
-        for place, hit in enumerate(sorted(arm, key=lambda hit: (-hit.score, hit.chunk_id)), start=1):
-            scores[hit.chunk_id] += 1 / (rrf_k + place)
-    return _placed(scores, parts, "fused", k)
-
-
-def _parts(arms: Sequence[Ranking]) -> dict[int, dict[str, Part]]:
-    parts: dict[int, dict[str, Part]] = {}
-    for arm in arms:
-        for hit in arm:
-            parts.setdefault(hit.chunk_id, {}).update(hit.parts)
-    return parts
-
-
-def _placed(scores: Mapping[int, float], parts: Mapping[int, Mapping[str, Part]], stage: str, k: int) -> Ranking:
-    """The k best by (-score, chunk_id), each with this stage's part after its earlier ones."""
-    best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[: max(k, 0)]
-    return [
-        Hit(chunk, score, {**parts[chunk], stage: Part(place, score)})
-        for place, (chunk, score) in enumerate(best, start=1)
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class Reranked:
     """The first `depth` hits (k, if that is more) of another retriever in the order of a reranker. Part "rerank"."""
@@ -217,7 +170,7 @@ class Reranked:
         reranked = []
         for ranking in rankings:
             ours = {hit.chunk_id: float(next(judged)) for hit in ranking}
-            reranked.append(_placed(ours, _parts([ranking]), "rerank", k))
+            reranked.append(placed(ours, parts_of([ranking]), "rerank", k))
         return reranked
 
 
@@ -247,7 +200,7 @@ class Diverse:
             return []
         hits = sorted(ranking, key=lambda hit: hit.chunk_id)
         rows = self.rows([hit.chunk_id for hit in hits]).astype(np.float64)  # (n, d)
-        worth = self.relevance * _stretched(np.array([hit.score for hit in hits]))  # (n,)
+        worth = self.relevance * stretched(np.array([hit.score for hit in hits]))  # (n,)
         nearest = np.zeros(len(hits))  # (n,), to what is chosen; at least 0, so that values never rise again
         open_ = np.ones(len(hits), dtype=bool)
         values: dict[int, float] = {}
@@ -257,4 +210,4 @@ class Diverse:
             values[hits[best].chunk_id] = float(value[best])
             open_[best] = False
             nearest = np.maximum(nearest, (rows * rows[best]).sum(axis=1))
-        return _placed(values, _parts([ranking]), "diverse", k)
+        return placed(values, parts_of([ranking]), "diverse", k)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.retrieve import rrf, weighted
+from rag.fusion import rrf, weighted
 from rag.types import Hit, Part, Ranking
 
 

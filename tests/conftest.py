@@ -1,6 +1,7 @@
 """What every test may ask for: the real data, the real embedder's folder, the real PostgreSQL."""
 
 import os
+import signal
 import tempfile
 import uuid
 import warnings
@@ -13,6 +14,9 @@ from rag.store import database as database_store
 from rag.store.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

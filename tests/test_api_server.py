@@ -67,7 +67,9 @@ def test_every_worker_finds_an_added_document_at_once_and_a_removed_one_never_ag
 def everywhere(address: str, token: str, word: str) -> Iterator[tuple[str, list[str]]]:
     """What a search for a word finds, on many connections, and the process that answered."""
     for _ in range(TOGETHER):
-        with httpx.Client(base_url=address, headers={"authorization": f"Bearer {token}"}, verify=False) as http:
+        with httpx.Client(
+            base_url=address, headers={"authorization": f"Bearer {token}"}, verify=False, timeout=60
+        ) as http:
             hits = http.post("/api/search", json={"query": word, "mode": "keyword"}).raise_for_status().json()["hits"]
             worker = http.get("/metrics").text.split('rag_worker{pid="')[1].split('"')[0]
             yield worker, [hit["uri"] for hit in hits]
@@ -75,7 +77,7 @@ def everywhere(address: str, token: str, word: str) -> Iterator[tuple[str, list[
 
 def test_metrics_are_the_sum_of_both_workers(served: tuple[str, str]) -> None:
     address, token = served
-    with httpx.Client(headers={"authorization": f"Bearer {token}"}) as http:
+    with httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=60) as http:
 
         def counted() -> float:
             text = http.get(f"{address}/metrics").text
@@ -84,7 +86,9 @@ def test_metrics_are_the_sum_of_both_workers(served: tuple[str, str]) -> None:
 
         before = counted()
         for _ in range(TOGETHER):
-            httpx.get(f"{address}/api/collections", headers={"authorization": f"Bearer {token}"}).raise_for_status()
+            httpx.get(
+                f"{address}/api/collections", headers={"authorization": f"Bearer {token}"}, timeout=60
+            ).raise_for_status()
         for _ in until("both workers' requests are counted"):
             if counted() == before + TOGETHER:
                 return

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = Path(os.environ.get("RAG_TEST_DATA", ROOT.parent / "shared" / "data"))
 sys.path[:] = sorted(sys.path, key=lambda place: Path(place or ".").resolve() == ROOT / "benchmarks")  # stable
-PACKAGES = ("numpy", "faiss-cpu", "tantivy", "onnxruntime", "sqlalchemy", "sentence-transformers", "torch")
+PACKAGES = ("numpy", "faiss-cpu", "onnxruntime", "sqlalchemy", "sentence-transformers", "torch")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""The peers' own environment: it sees the project's packages, and holds txtai and LlamaIndex beside them.
+"""The peers' own environment: it sees the project's packages, and holds those of the extra `bench` beside them.
 
-Nothing of it enters the project's environment; torch, numpy and the model libraries are the same for all.
+Nothing of it enters the project's environment; torch, numpy and the model libraries are the same for all. Versions are
+those of constraints.txt here; for what is not there, the project's.
 """
 
 import hashlib
@@ -8,6 +9,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -15,8 +17,7 @@ from pathlib import Path
 
 from measuring import ROOT
 
-PACKAGES = ("txtai", "llama-index-core", "llama-index-embeddings-huggingface", "llama-index-readers-file")
-FREE = ("striprtf",)  # the readers of files want an older one: it is installed beside ours
+PINS = Path(__file__).resolve().parent / "constraints.txt"
 SHARED = ("torch", "transformers", "sentence-transformers", "numpy", "faiss-cpu", "onnxruntime")
 SYSTEMS = Path(__file__).resolve().parent / "systems"
 PROGRAMS = {"txtai": SYSTEMS / "with_txtai.py", "llama_index": SYSTEMS / "with_llama_index.py"}
@@ -28,12 +29,9 @@ def python(folder: Path) -> Path:
 
     Raises SystemExit when the packages cannot be installed, or one of ours would be replaced.
     """
-    constraints = [
-        line
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if not line.startswith(tuple(f"{name}==" for name in FREE))
-    ]
-    digest = hashlib.sha256(json.dumps([sys.version, sys.prefix, PACKAGES, constraints]).encode()).hexdigest()
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["bench"]
+    constraints = pins()
+    digest = hashlib.sha256(json.dumps([sys.version, sys.prefix, packages, constraints]).encode()).hexdigest()
     found, made = folder / "bin" / "python", folder / "made"
     if made.is_file() and made.read_text() == digest:
         return found
@@ -43,7 +41,7 @@ def python(folder: Path) -> Path:
     (folder / "constraints.txt").write_text("\n".join(constraints) + "\n")
     install = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
     done = subprocess.run(
-        [*install, "--constraint", str(folder / "constraints.txt"), *PACKAGES],
+        [*install, "--constraint", str(folder / "constraints.txt"), *packages],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -52,6 +50,19 @@ def python(folder: Path) -> Path:
         raise SystemExit(f"the peers would bring their own {', '.join(replaced)}: the comparison would not be fair")
     made.write_text(digest)
     return found
+
+
+def pins() -> list[str]:
+    """The versions of everything: ours here go before the project's, of which the peers want some older."""
+    here, project = (
+        [line for line in file.read_text().splitlines() if "==" in line] for file in (PINS, ROOT / "constraints.txt")
+    )
+    named = {_name(line) for line in here}
+    return here + [line for line in project if _name(line) not in named]
+
+
+def _name(pin: str) -> str:
+    return pin.partition("==")[0].lower().replace("_", "-")
 
 
 def model() -> str:

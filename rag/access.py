@@ -7,13 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag.store.collections import position as read_position
+from rag.store.columns import Columns
 from rag.store.database import Connection
 from rag.store.filters import Filter
-from rag.store.permitted import Predicate, chunks_of, permitted_ids, touched_contents
+from rag.store.permitted import (
+    Predicate,
+    came_and_went,
+    chunks_of,
+    permitted_ids,
+    permitted_now,
+    require_known,
+    touched_contents,
+)
 from rag.types import Bitmap, Principal
 
 KEPT = 256  # bitmaps kept, the least recently used one goes first
 MAX_TOUCHED = 500  # past this many changed contents the set is read anew
+MAX_COLUMNS = 32  # collections whose columns are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +39,15 @@ class PermittedChunks:
 
 
 class Access:
-    """Keeps each asker's bitmap and brings it up to the position of the transaction that asks. Thread-safe."""
+    """Keeps each asker's bitmap and brings it up to the position of the transaction that asks. Thread-safe.
+
+    What a collection is asked first is read from SQL; a process that asks more than once what not all may see, or what
+    not all documents pass, has the collection's columns in memory.
+    """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Predicate, tuple[int, Bitmap]] = OrderedDict()
+        self._columns: OrderedDict[int, Columns] = OrderedDict()
         self._lock = threading.Lock()
 
     def permitted(
@@ -43,13 +58,19 @@ class Access:
         where: Filter | None = None,
         at: int | None = None,
     ) -> PermittedChunks:
-        """What `principal` may see of a collection, as this transaction sees it (or as of an earlier position `at`)."""
+        """What `principal` may see of a collection, as this transaction sees it (or as of an earlier position `at`).
+
+        Raises WrongFilter for a field that no document has which the principal may see.
+        """
         predicate = Predicate(collection_id, principal.labels, where)
         now = read_position(connection, collection_id)
         if at is not None and at != now:
             return PermittedChunks(predicate, at, Bitmap.of(permitted_ids(connection, predicate, at)))
         with self._lock:
             kept = self._kept.get(predicate)
+            if kept is not None and kept[0] == now:
+                self._kept.move_to_end(predicate)
+                return PermittedChunks(predicate, now, kept[1])
         bitmap = self._upto(connection, predicate, kept, now)
         with self._lock:
             newest = self._kept.get(predicate)
@@ -61,15 +82,36 @@ class Access:
         return PermittedChunks(predicate, now, bitmap)
 
     def _upto(self, connection: Connection, predicate: Predicate, kept: tuple[int, Bitmap] | None, now: int) -> Bitmap:
-        if kept is not None and kept[0] == now:
-            return kept[1]
+        if predicate.unrestricted:
+            if kept is not None and kept[0] < now:
+                came, went = came_and_went(connection, predicate.collection_id, kept[0], now)
+                return changed(kept[1], cleared=went, added=came)
+            return Bitmap.of(permitted_now(connection, predicate, now))
+        columns = self._of(predicate.collection_id)
+        found = None if columns is None else columns.bitmap(connection, predicate, now)
+        return self._read(connection, predicate, kept, now) if found is None else found
+
+    def _of(self, collection_id: int) -> Columns | None:
+        """A collection's columns; None the first time."""
+        with self._lock:
+            found = self._columns.get(collection_id)
+            if found is None:
+                self._columns[collection_id] = Columns(collection_id)
+                while len(self._columns) > MAX_COLUMNS:
+                    self._columns.popitem(last=False)
+            else:
+                self._columns.move_to_end(collection_id)
+            return found
+
+    def _read(self, connection: Connection, predicate: Predicate, kept: tuple[int, Bitmap] | None, now: int) -> Bitmap:
+        require_known(connection, predicate, now)
         if kept is not None and kept[0] < now:
             touched = touched_contents(connection, predicate.collection_id, kept[0], now)
             if len(touched) <= MAX_TOUCHED:
                 stale = chunks_of(connection, touched)
                 fresh = permitted_ids(connection, predicate, now, among=touched)
                 return changed(kept[1], cleared=stale, added=fresh)
-        return Bitmap.of(permitted_ids(connection, predicate, now))
+        return Bitmap.of(permitted_now(connection, predicate, now))
 
 
 def changed(bitmap: Bitmap, *, cleared: np.ndarray, added: np.ndarray) -> Bitmap:

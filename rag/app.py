@@ -7,14 +7,14 @@ from a cold start in well under a second.
 import gc
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.access import Access
-from rag.config import Settings
+from rag.config import Settings, overruled
 from rag.errors import NotFound, StoreNotReady
 from rag.store import collections as collection_store
 from rag.store import database as database_store
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from ingest.reading.pool import Pool
     from rag.ask import Answering
     from rag.corpus import Corpus
-    from rag.search import Fusion, OpenCollection
+    from rag.search import Fusion, OpenCollection, Refining, Search
     from rag.snapshots import Indexes
+    from rag.types import Passage
+    from rag.why import Why
 
 TENANT = "default"
+FUSION = ("fusion", "alpha", "rrf_k", "depth")  # the settings that a collection may have of its own
 
 
 class App:
@@ -44,7 +47,7 @@ class App:
         self._embedder: Embedder | None = None
         self._generators: dict[str, Generator] = {}
         self._scorers: list[Scorer] | None = None
-        self._reranker: Reranker | None = None
+        self._rerankers: dict[str, Reranker] = {}
         self._pool: Pool | None = None
         self._indexes: dict[tuple[int, str], Indexes] = {}
 
@@ -126,21 +129,23 @@ class App:
                 self._scorers = scorers.load(Models(self.embedder()))
             return self._scorers
 
-    def reranker(self) -> Reranker | None:
-        if not self.settings.reranker:
+    def reranker(self, name: str | None = None) -> Reranker | None:
+        """The reranker of this name, else the settings' own; None where that is off."""
+        name = self.settings.reranker if name is None else name
+        if name in ("", "off"):
             return None
         from rag import rerankers
 
         with self._lock:
-            if self._reranker is None:
-                self._reranker = rerankers.load(self.settings.reranker)
-            return self._reranker
+            if name not in self._rerankers:
+                self._rerankers[name] = rerankers.load(name)
+            return self._rerankers[name]
 
     def let_go_of_models(self) -> None:
         """Forget the models and end the child processes; what is needed again is opened again."""
         with self._lock:
             pool, self._pool = self._pool, None
-            self._embedder, self._generators, self._scorers, self._reranker = None, {}, None, None
+            self._embedder, self._generators, self._scorers, self._rerankers = None, {}, None, {}
         if pool is not None:
             pool.close()
         gc.collect()  # a model and what opens it hold each other
@@ -177,8 +182,25 @@ class App:
                     vectors=self.settings.vectors,
                     keywords=self.settings.keywords,
                     fingerprint=collection.fingerprint,
+                    recall=lambda: self._recall(collection.id),
                 )
             return self._indexes[key]
+
+    def _recall(self, collection_id: int) -> float:
+        """The share of the true nearest that searches of this collection are to find."""
+        from rag.vectors.tuning import RECALL
+
+        with self.database.read() as connection:
+            asked = collection_store.by_id(connection, collection_id).settings.get("recall", RECALL)
+        return float(str(asked))
+
+    def tune_index(self, collection: Collection, recall: float | None = None) -> int | None:
+        """Settle anew how the collection's vectors are searched, for this recall, or for the one asked before. Gives
+        the new generation of its index, None when another process is writing it."""
+        if recall is not None:
+            with self.database.write() as connection:
+                collection_store.change_settings(connection, collection.id, {"recall": recall})
+        return self.indexes(collection).publish(tune=True)
 
     def opened(self, name: str | None = None, tenant_id: int | None = None) -> "OpenCollection":
         """A collection open for reading. Raises NotFound."""
@@ -257,12 +279,45 @@ class App:
             return self._pool
 
     def answering(
-        self, name: str | None = None, tenant_id: int | None = None, generator: str | None = None
+        self,
+        name: str | None = None,
+        tenant_id: int | None = None,
+        generator: str | None = None,
+        reranker: str | None = None,
     ) -> "Answering":
         """Everything that answers questions from a collection."""
         from rag.ask import Answering
 
-        return Answering(self.opened(name, tenant_id), self.generator(generator), self.scorers(), self.reranker())
+        opened = self.opened(name, tenant_id)
+        return Answering(opened, self.generator(generator), self.scorers(), self.reranker(reranker))
+
+    def why(
+        self,
+        asked: "Search",
+        document: str,
+        asker: Principal,
+        *,
+        told: Principal | None = None,
+        collection: str | None = None,
+        reranker: str | None = None,
+    ) -> "Why":
+        """What became of a document when this is asked, up to the prompt of the settings' generator."""
+        from rag.ask import fitted
+        from rag.prompt import pack
+        from rag.why import why
+
+        def packed(passages: "Sequence[Passage]") -> "Sequence[Passage]":
+            generator = self.generator()
+            return pack(
+                asked.query,
+                passages,
+                count_tokens=generator.count_tokens,
+                context_tokens=generator.context_tokens,
+                max_tokens=fitted(self.generation(), generator).max_tokens,
+            ).passages
+
+        opened = self.opened(collection, asker.tenant_id)
+        return why(opened, asked, document, asker, told=told, reranker=self.reranker(reranker), pack=packed)
 
     def publish_due(self, collection: Collection) -> int | None:
         """Fold the changes since the last index generation into a new one if that pays; the generation, or None."""
@@ -271,11 +326,35 @@ class App:
 
     # ── defaults of a request ───────────────────────────────────────────────────────────────────────────────────────
 
-    def fusion(self) -> "Fusion":
+    def fusion(
+        self, name: str | None = None, tenant_id: int | None = None, *, asked: Mapping[str, object] | None = None
+    ) -> "Fusion":
+        """How a collection's rankings are fused: as `asked` (fusion, alpha, rrf_k, depth; None for what is not), else
+        as was tuned for the collection, else as the settings say. Raises WrongSetting for a value that does not
+        fit."""
         from rag.search import Fusion
 
-        settings = self.settings
+        with self.database.read() as connection:
+            tenant_id = tenant_id or collection_store.tenant(connection, TENANT)
+            name = name or self.settings.collection
+            found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)
+        own = {} if found is None else {key: found.settings.get(key) for key in FUSION}
+        settings = overruled(self.settings, own, f"collection {name!r}")
+        settings = overruled(settings, asked or {}, "the request")
         return Fusion(settings.fusion, settings.alpha, settings.rrf_k, settings.depth)
+
+    def refining(
+        self, diversify: float | None = None, per_document: int | None = None, neighbours: int | None = None
+    ) -> "Refining":
+        from rag.search import Refining
+
+        settings = self.settings
+        return Refining(
+            settings.rerank_depth,
+            settings.diversify if diversify is None else diversify,
+            settings.per_document if per_document is None else per_document,
+            settings.neighbours if neighbours is None else neighbours,
+        )
 
     def generation(self, seed: int | None = None, temperature: float | None = None) -> GenerationSettings:
         settings = self.settings

@@ -9,7 +9,7 @@ from typing import Literal
 from rag.citations import cite
 from rag.errors import GeneratorFailed, RagError
 from rag.prompt import pack, version
-from rag.search import Clock, Found, Fusion, OpenCollection, Search, search
+from rag.search import Clock, Found, Fusion, OpenCollection, Refining, Search, search
 from rag.store import interactions as interaction_store
 from rag.store.database import Database, now
 from rag.store.filters import Filter
@@ -44,6 +44,7 @@ class Question:
     mode: Mode = "hybrid"
     where: Filter | None = None
     fusion: Fusion = field(default_factory=Fusion)
+    refining: Refining = field(default_factory=Refining, kw_only=True)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     conversation_id: str | None = None
     origin: Literal["human", "synthetic", "generated"] = "human"
@@ -127,6 +128,11 @@ def stream(
     yield Done(told.log())
 
 
+def fitted(wanted: GenerationSettings, generator: Generator) -> GenerationSettings:
+    """The settings, with an answer no longer than half the generator's context."""
+    return replace(wanted, max_tokens=max(1, min(wanted.max_tokens, int(generator.context_tokens * ANSWER_SHARE))))
+
+
 class Telling:
     """One question on its way: gathers what each stage yields until it is logged."""
 
@@ -149,7 +155,7 @@ class Telling:
         with self._clock.stage("search"):
             self._found = search(
                 self._answering.opened,
-                Search(asked.text, asked.k, asked.mode, asked.where, asked.fusion),
+                Search(asked.text, asked.k, asked.mode, asked.where, asked.fusion, asked.refining),
                 self._principal,
                 self._answering.reranker,
             )
@@ -199,9 +205,7 @@ class Telling:
         return entry
 
     def _generation(self) -> GenerationSettings:
-        """The settings, with an answer no longer than half the generator's context."""
-        wanted, context = self._question.generation, self._answering.generator.context_tokens
-        return replace(wanted, max_tokens=max(1, min(wanted.max_tokens, int(context * ANSWER_SHARE))))
+        return fitted(self._question.generation, self._answering.generator)
 
     def _interaction(self, error: str | None) -> Interaction:
         found, prompt, generator = self._found, self._prompt, self._answering.generator
@@ -263,6 +267,10 @@ class Telling:
             "rrf_k": asked.fusion.rrf_k,
             "depth": asked.fusion.depth,
             "reranker": None if self._answering.reranker is None else self._answering.reranker.name,
+            "rerank_depth": asked.refining.rerank_depth,
+            "diversify": asked.refining.diversify,
+            "per_document": asked.refining.per_document,
+            "neighbours": asked.refining.neighbours,
             "max_tokens": generation.max_tokens,
             "temperature": generation.temperature,
             "top_p": generation.top_p,

@@ -50,7 +50,7 @@ class Settings:
         0, "processor threads of the embedding model; 0 means one a core", unit="threads", low=0, high=1024
     )
     vectors: str = _option("faiss", "backend of the vector index", choices=("faiss", "exact"))
-    keywords: str = _option("tantivy", "backend of the keyword index", choices=("tantivy", "exact"))
+    keywords: str = _option("exact", "backend of the keyword index", choices=("exact",))
     chunk_tokens: int = _option(
         256, "longest chunk of new collections, title and headings included", unit="tokens", low=32, high=8192
     )
@@ -90,7 +90,15 @@ class Settings:
     alpha: float = _option(0.5, "weight of the semantic ranking in `weighted` fusion", low=0.0, high=1.0)
     rrf_k: int = _option(60, "k of reciprocal rank fusion", low=1, high=10000)
     depth: int = _option(100, "candidates each ranking brings to the fusion", unit="chunks", low=1, high=10000)
-    reranker: str = _option("", "cross-encoder that reorders the candidates, `cross_encoder:<path or hub id>`")
+    reranker: str = _option("", "cross-encoder that reorders the candidates, a path or hub id; empty or off: none")
+    rerank_depth: int = _option(50, "candidates the reranker reads", unit="chunks", low=1, high=1000)
+    diversify: float = _option(
+        1.0, "relevance against variety among the passages (MMR); 1 leaves their order as it is", low=0.0, high=1.0
+    )
+    per_document: int = _option(
+        0, "passages of one document, at most; 0 means any number", unit="passages", low=0, high=1000
+    )
+    neighbours: int = _option(0, "chunks a passage is widened by on either side", unit="chunks", low=0, high=10)
     passages: int = _option(8, "passages an answer is grounded in", unit="passages", low=1, high=100)
     generator: str = _option(
         "auto", "who answers: auto, extractive, transformers:<path or hub id>, openai:<base url>#<model>"
@@ -201,6 +209,11 @@ def _variables(environment: Mapping[str, str]) -> dict[str, object]:
         for name, value in sorted(environment.items())
         if name.startswith(PREFIX) and name not in NOT_SETTINGS
     }
+
+
+def overruled(settings: Settings, by: Mapping[str, object], where: str) -> Settings:
+    """The settings with some of another's values, checked like all others; None leaves a setting as it is."""
+    return replace(settings, **{name: _fit(name, value, where) for name, value in by.items() if value is not None})  # type: ignore[arg-type]
 
 
 def _fit(name: str, value: object, where: str) -> Value:

@@ -3,7 +3,7 @@
 RagError                   status  exit   what went wrong; the message names the thing and the remedy
 ├── WrongUsage             400     2      the request or setting itself is wrong
 │   ├── WrongSetting       400     2      a setting is unknown or its value does not fit
-│   └── WrongFilter        422     2      a filter names an unknown operator or has the wrong form
+│   └── WrongFilter        422     2      a filter names an unknown operator or field, or has the wrong form
 ├── NotPermitted           403     1      known, but not allowed to do this
 │   └── NotAuthenticated   401     1      no valid token
 ├── NotFound               404     1      no such collection, document, interaction

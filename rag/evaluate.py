@@ -6,7 +6,7 @@ counts. Questions go the way that everybody's go: the same search, filters, fusi
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from math import fsum
 from pathlib import Path
@@ -16,14 +16,15 @@ from ingest.languages.sentences import sentences
 from rag.ask import Answering, Question, answer
 from rag.errors import WrongUsage
 from rag.metrics import averages
-from rag.search import MAX_K, Fusion, OpenCollection, Search, search
+from rag.runs import METRICS as METRICS
+from rag.search import MAX_K, Found, Fusion, OpenCollection, Refining, Search, search
 from rag.store import documents as document_store
 from rag.store.database import Database
 from rag.support import MARKER
 from rag.types import Embedder, Example, GenerationSettings, Interaction, Mode, Passage, Principal, Reranker
 from rag.wrapped import Embedded
 
-METRICS = ("ndcg_cut_10", "recall_100", "recip_rank")
+EVERYDAY = 10  # passages of the search that is timed, as `rag search` looks for when it is told no other number
 QUERIES_AT_ONCE = 64  # questions that are embedded together
 NAME_LENGTH = 60  # of the folder's part of a collection's name
 
@@ -48,6 +49,11 @@ class Folder:
     @property
     def judged(self) -> tuple[Example, ...]:
         return tuple(example for example in self.examples if example.relevant)
+
+    @property
+    def name(self) -> str:
+        """What people call it: its last part."""
+        return self.path.resolve().name
 
     @property
     def collection(self) -> str:
@@ -88,7 +94,13 @@ def _lines(path: Path, *needed: str) -> Iterator[Mapping[str, object]]:
                 raise WrongUsage(f"{path}, line {number}: this is not JSON: {error}") from error
             if not isinstance(value, dict) or not all(name in value for name in needed):
                 raise WrongUsage(f"{path}, line {number}: expected an object with {', '.join(needed)}")
+            if any(_unwritable(str(value[name])) for name in needed):
+                raise WrongUsage(f"{path}, line {number}: NUL and lone surrogates are no text")
             yield value
+
+
+def _unwritable(text: str) -> bool:
+    return "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
@@ -99,6 +111,8 @@ def _judgements(path: Path) -> dict[str, dict[str, int]]:
             continue
         try:
             query, document, grade = fields
+            if _unwritable(line):
+                raise ValueError
             grades.setdefault(query, {})[document] = int(grade)
         except ValueError as error:
             raise WrongUsage(f"{path}, line {number}: expected query-id, corpus-id and a whole score") from error
@@ -120,17 +134,82 @@ def _gold(path: Path) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How questions are searched: as settings say, in one mode."""
+    """How questions are searched: as everybody's are, in one mode, by these settings."""
 
     mode: Mode
     fusion: Fusion
     reranker: Reranker | None = None
+    refining: Refining = field(default_factory=Refining)
 
     @property
     def deep(self) -> int:
-        """How many chunks to ask for. Fusing deeper than the settings say would rank the first ones otherwise than
-        everybody's search does; one ranking alone keeps its order however far it is read."""
-        return self.fusion.depth if self.mode == "hybrid" else MAX_K
+        """How many chunks are ranked for the metrics. Fusing deeper than the settings say would rank the first ones
+        otherwise than everybody's search does; one ranking alone keeps its order however far it is read."""
+        return max(EVERYDAY, self.fusion.depth) if self.mode == "hybrid" else MAX_K
+
+    @property
+    def refined(self) -> bool:
+        """Whether anything is done to the ranking itself; neighbours only widen what is shown."""
+        return self.reranker is not None or self.refining.diversify < 1 or self.refining.per_document > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a way of searching found for every example."""
+
+    rankings: Mapping[str, Mapping[str, float]]  # example → external id → score
+    latency_ms: Mapping[str, float]  # example → what a search for EVERYDAY passages took, embedding left out
+    position: int  # of the collection and of its index generation, at the last example
+    generation: int
+
+
+def searched(
+    opened: OpenCollection,
+    examples: Sequence[Example],
+    way: Way,
+    principal: Principal,
+    progress: Progress = lambda done, total: None,
+) -> Searched:
+    """Search for every example as everybody does, which is timed, and rank on behind what that found.
+
+    What a reranker or a refinement was not given follows behind what it ordered, in the order of the ranking alone: so
+    metrics that look deeper, as recall at 100, are not those of a list that was cut.
+    """
+    run: dict[str, Mapping[str, float]] = {}
+    latency_ms: dict[str, float] = {}
+    position, generation = opened.collection.position, 0
+    for done, (example, ready) in enumerate(embedded(opened, examples, way.mode), 1):
+        asked = Search(example.question, EVERYDAY, way.mode, fusion=way.fusion, refining=way.refining)
+        if done == 1:  # whoever searches every day finds indexes and models open
+            search(ready, asked, principal, way.reranker)
+        found = search(ready, asked, principal, way.reranker)
+        latency_ms[example.id] = found.timings_ms["total"] - found.timings_ms.get("embed", 0.0)
+        first = _ranked(ready, found, principal) if way.refined or way.mode == "hybrid" else {}
+        run[example.id] = first
+        if way.refined or way.mode != "hybrid":
+            k = EVERYDAY if way.mode == "hybrid" else MAX_K
+            deeper = search(ready, Search(example.question, k, way.mode, fusion=way.fusion), principal)
+            run[example.id] = behind(first, _ranked(ready, deeper, principal))
+        position, generation = found.position, found.generation
+        progress(done, len(examples))
+    return Searched(run, latency_ms, position, generation)
+
+
+def _ranked(opened: OpenCollection, found: Found, principal: Principal) -> dict[str, float]:
+    """The documents of everything that a search ranked: of its passages, and of the candidates behind them."""
+    with opened.database.read() as connection:
+        permitted = opened.access.permitted(connection, principal, opened.collection.id, None)
+        rest = document_store.passages(connection, found.candidates, permitted.predicate, found.position)
+    return documents([*found.passages, *rest])
+
+
+def behind(first: Mapping[str, float], rest: Mapping[str, float]) -> dict[str, float]:
+    """A ranking followed by what only the other one has, in its order. Scores of `first` stay; those behind it are
+    lower by as much as they lay below the best of `rest`."""
+    if not first or not rest:
+        return dict(first or rest)
+    floor, best = min(first.values()) - 1, max(rest.values())
+    return {key: floor - (best - score) for key, score in rest.items() if key not in first} | dict(first)
 
 
 def retrieval(
@@ -141,12 +220,8 @@ def retrieval(
     progress: Progress = lambda done, total: None,
 ) -> dict[str, float | None]:
     """The metrics of a mode over these judged examples, each counted; None when there are none."""
-    run: dict[str, Mapping[str, float]] = {}
-    for done, (example, ready) in enumerate(embedded(opened, examples, way.mode), 1):
-        asked = Search(example.question, way.deep, way.mode, fusion=way.fusion)
-        run[example.id] = documents(search(ready, asked, principal, way.reranker).passages)
-        progress(done, len(examples))
-    return averages(METRICS, {example.id: example.relevant for example in examples}, run)
+    found = searched(opened, examples, way, principal, progress)
+    return averages(METRICS, {example.id: example.relevant for example in examples}, found.rankings)
 
 
 def documents(passages: Sequence[Passage]) -> dict[str, float]:
@@ -209,7 +284,13 @@ def answers(
     judged = []
     for done, (example, ready) in enumerate(embedded(answering.opened, examples, way.mode), 1):
         question = Question(
-            example.question, passages, way.mode, fusion=way.fusion, generation=GenerationSettings(), origin="synthetic"
+            example.question,
+            passages,
+            way.mode,
+            fusion=way.fusion,
+            generation=GenerationSettings(),
+            origin="synthetic",
+            refining=way.refining,
         )
         entry = answer(replace(answering, opened=ready, scorers=()), question, principal)
         judged.append(judge(answering.database, example, entry))

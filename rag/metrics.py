@@ -1,8 +1,8 @@
 """Retrieval metrics as trec_eval defines them, pure: judgements and a run become one number a query.
 
-Names are trec_eval's: `ndcg_cut_10`, `recall_100`, `P_5`, `recip_rank`, `map`. A document is relevant when its grade is
-1 or more. Every judged query counts: one for which nothing was found scores zero, it is not left out (BEIR's own
-evaluator leaves it out, which flatters a silent system).
+Names are trec_eval's: `ndcg_cut_10`, `recall_100`, `P_5`, `success_1`, `recip_rank`, `map`. A document is relevant when
+its grade is 1 or more. Every judged query counts: one for which nothing was found scores zero, it is not left out
+(BEIR's own evaluator leaves it out, which flatters a silent system).
 """
 
 import re
@@ -54,6 +54,11 @@ def precision(grades: Sequence[int], positive: Sequence[int], k: int) -> float:
     return _relevant(grades[:k]) / k
 
 
+def success(grades: Sequence[int], positive: Sequence[int], k: int) -> float:
+    """1 when a relevant document stands among the first k, else 0."""
+    return float(_relevant(grades[:k]) > 0)
+
+
 def recip_rank(grades: Sequence[int], positive: Sequence[int]) -> float:
     """One over the rank of the first relevant document; 0 when there is none."""
     return next((1 / rank for rank, grade in enumerate(grades, 1) if grade >= 1), 0.0)
@@ -70,7 +75,7 @@ def _relevant(grades: Sequence[int]) -> int:
 
 
 _PLAIN: Mapping[str, Metric] = {"recip_rank": recip_rank, "map": average_precision}
-_CUT = {"ndcg_cut": ndcg, "recall": recall, "P": precision}
+_CUT = {"ndcg_cut": ndcg, "recall": recall, "P": precision, "success": success}
 
 
 def metric(name: str) -> Metric:

@@ -1,22 +1,29 @@
 """Questions become rankings: by meaning, by words, both fused, judged again, spread out. Each is a Retriever."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag.errors import WrongSetting
-from rag.fusion import parts_of, placed, rrf, stretched, weighted
+from rag.fusion import Span, ceiling, parts_of, placed, rrf, stretched, weighted
 from rag.keywords.analysis import analyse as analyse_text
-from rag.tails import Only
-from rag.types import Bitmap, Embedder, Permitted, Ranking, Reranker, Retriever, Vectors
+from rag.keywords.bm25 import Statistics
+from rag.types import Embedder, Ids, Permitted, Ranking, Reranker, Retriever, Vectors
+from rag.vectors.finalists import cosines
 
 Analyse = Callable[[str], Sequence[str]]
 Texts = Callable[[Sequence[int]], Sequence[str]]
 """The texts of chunks, in the order of their ids."""
 Rows = Callable[[Sequence[int]], Vectors]
 """The vectors (n, d) of chunks, in the order of their ids."""
+Owners = Callable[[Sequence[int]], Sequence[int]]
+"""The text that each chunk is part of, by its content's id, in the order of their ids."""
+
+DEEPEST = 6_400  # hits that are looked through for k different texts
 
 R = TypeVar("R")
 Q = TypeVar("Q")  # encoded questions: vectors, or lists of terms
@@ -27,22 +34,32 @@ class VectorSearch(Protocol):
 
     def search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]: ...
 
+    def rows(self, ids: Sequence[int]) -> Vectors: ...
+
 
 class KeywordSearch(Protocol):
-    """The part of a KeywordIndex that answers questions."""
+    """The part of a keyword index that answers questions."""
+
+    def statistics(self) -> Statistics: ...
 
     def search(self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted) -> list[Ranking]: ...
 
+    def scores(self, query: Sequence[str], ids: Ids) -> NDArray[np.float64]: ...
+
 
 class Arm(Protocol[Q]):
-    """A retriever in two steps, so that a question encoded once can be asked again of fewer chunks."""
+    """A retriever in two steps, so that a question encoded once can be asked for the scores of certain chunks too."""
 
     def encode(self, questions: Sequence[str]) -> Q: ...
 
     def search(self, encoded: Q, k: int, permitted: Permitted) -> list[Ranking]: ...
 
-    def one(self, encoded: Q, place: int) -> Q:
-        """One of the encoded questions, as a batch of one."""
+    def scores(self, encoded: Q, place: int, chunks: Sequence[int]) -> dict[int, float]:
+        """What `search` gives these chunks for one of the questions, whoever may see them; 0 where it finds nothing."""
+        ...
+
+    def ceilings(self, encoded: Q) -> list[float]:
+        """The highest score that a chunk could have for each question."""
         ...
 
 
@@ -56,8 +73,12 @@ class Dense:
     def encode(self, questions: Sequence[str]) -> Vectors:
         return self.embedder.embed_queries(questions)
 
-    def one(self, encoded: Vectors, place: int) -> Vectors:
-        return encoded[place : place + 1]
+    def scores(self, encoded: Vectors, place: int, chunks: Sequence[int]) -> dict[int, float]:
+        scores = cosines(encoded[place], self.vectors.rows(chunks))
+        return dict(zip(chunks, scores.tolist(), strict=True))
+
+    def ceilings(self, encoded: Vectors) -> list[float]:
+        return [1.0] * len(encoded)
 
     def search(self, encoded: Vectors, k: int, permitted: Permitted) -> list[Ranking]:
         return self.vectors.search(encoded, k, permitted)
@@ -76,8 +97,13 @@ class Keyword:
     def encode(self, questions: Sequence[str]) -> list[Sequence[str]]:
         return [self.analyse(question) for question in questions]
 
-    def one(self, encoded: list[Sequence[str]], place: int) -> list[Sequence[str]]:
-        return encoded[place : place + 1]
+    def scores(self, encoded: list[Sequence[str]], place: int, chunks: Sequence[int]) -> dict[int, float]:
+        scores = self.keywords.scores(encoded[place], np.array(chunks, dtype=np.int64))
+        return dict(zip(chunks, scores.tolist(), strict=True))
+
+    def ceilings(self, encoded: list[Sequence[str]]) -> list[float]:
+        statistics = self.keywords.statistics()
+        return [ceiling(terms, statistics) for terms in encoded]
 
     def search(self, encoded: list[Sequence[str]], k: int, permitted: Permitted) -> list[Ranking]:
         return self.keywords.search(encoded, k, permitted)
@@ -90,9 +116,11 @@ class Keyword:
 class Fused(Generic[Q]):
     """Both arms' first `depth` hits under one score, part "fused"; a hit keeps the parts of the arms that ranked it.
 
-    "weighted": each arm's scores of all these hits are stretched to 0…1, then alpha · dense + (1 - alpha) · keyword.
-    A hit that only one arm ranked gets its true score from the other, asked again of just these chunks; holding no
-    term of the question is a keyword score of 0.
+    "weighted": alpha · dense + (1 - alpha) · keyword, each as the share of the way up to the highest score that there
+    could be: from the lowest of these hits to a cosine of 1, and from 0 to what the question's terms weigh together. So
+    an arm counts for much only where it has found much: BM25 speaks up when a hit holds most of what was asked, and
+    keeps quiet when a long question shares a few words with everything. A hit that only one arm ranked gets its true
+    score from the other, asked of just these chunks; holding no term of the question is a keyword score of 0.
     "rrf": 1 / (rrf_k + rank) summed over the arms that ranked it. Cormack, Clarke and Büttcher 2009.
     """
 
@@ -120,20 +148,21 @@ class Fused(Generic[Q]):
         keyword = self.keyword.search(terms, depth, permitted)
         if self.method == "rrf":
             return [rrf([d, w], k, rrf_k=self.rrf_k) for d, w in zip(dense, keyword, strict=True)]
+        spans: list[tuple[Span, Span]] = [
+            ((None, cosine), (0.0, weight))
+            for cosine, weight in zip(self.dense.ceilings(vectors), self.keyword.ceilings(terms), strict=True)
+        ]
         rankings = []
         for place, (near, worded) in enumerate(zip(dense, keyword, strict=True)):
-            missing_near, missing_worded = _missing(near, worded), _missing(worded, near)
-            more_near = self._ask(self.dense, vectors, place, missing_near, permitted)
-            more_worded = self._ask(self.keyword, terms, place, missing_worded, permitted)
-            rankings.append(weighted([near, worded], [more_near, more_worded], [self.alpha, 1 - self.alpha], k))
+            more_near = _ask(self.dense, vectors, place, _missing(near, worded))
+            more_worded = _ask(self.keyword, terms, place, _missing(worded, near))
+            both, weights = [near, worded], [self.alpha, 1 - self.alpha]
+            rankings.append(weighted(both, [more_near, more_worded], spans[place], weights, k))
         return rankings
 
-    def _ask(self, arm: Arm[R], encoded: R, place: int, chunks: list[int], permitted: Permitted) -> dict[int, float]:
-        """The true scores of these chunks in an arm; those it does not find are left out."""
-        if not chunks:
-            return {}
-        only = Only(permitted.position, Bitmap.of(chunks))
-        return {hit.chunk_id: hit.score for hit in arm.search(arm.one(encoded, place), len(chunks), only)[0]}
+
+def _ask(arm: Arm[R], encoded: R, place: int, chunks: list[int]) -> dict[int, float]:
+    return arm.scores(encoded, place, chunks) if chunks else {}
 
 
 def _missing(here: Ranking, there: Ranking) -> list[int]:
@@ -211,3 +240,49 @@ class Diverse:
             open_[best] = False
             nearest = np.maximum(nearest, (rows * rows[best]).sum(axis=1))
         return placed(values, parts_of([ranking]), "diverse", k)
+
+
+@dataclass(frozen=True, slots=True)
+class PerDocument:
+    """At most `most` hits of one text, its best ones. Part "per_document".
+
+    Of the first `depth` hits (k, if that is more) of another retriever. Where fewer than `enough` remain (k, if that is
+    less) it is asked for more, up to `deepest` hits: a collection may hold fewer texts than are wanted.
+    """
+
+    retriever: Retriever
+    owners: Owners
+    most: int = 1
+    depth: int = 50
+    enough: int = 10
+    deepest: int = DEEPEST
+
+    def __post_init__(self) -> None:
+        if self.most < 1:
+            raise WrongSetting(f"at most {self.most} passages of one document would be none; write 1 or more")
+
+    def retrieve(self, questions: Sequence[str], k: int, permitted: Permitted) -> list[Ranking]:
+        depth = max(k, self.depth)
+        return [
+            self._thinned(question, ranking, depth, k, permitted)
+            for question, ranking in zip(questions, self.retriever.retrieve(questions, depth, permitted), strict=True)
+        ]
+
+    def _thinned(self, question: str, ranking: Ranking, depth: int, k: int, permitted: Permitted) -> Ranking:
+        kept = self._best(ranking)
+        while len(kept) < min(k, self.enough) and len(ranking) == depth < self.deepest:
+            depth = min(4 * depth, self.deepest)
+            [ranking] = self.retriever.retrieve([question], depth, permitted)
+            kept = self._best(ranking)
+        return placed(kept, parts_of([ranking]), "per_document", k)
+
+    def _best(self, ranking: Ranking) -> dict[int, float]:
+        """The scores of the hits that stay."""
+        owners = self.owners([hit.chunk_id for hit in ranking])
+        seen: Counter[int] = Counter()
+        kept = {}
+        for hit, owner in zip(ranking, owners, strict=True):
+            seen[owner] += 1
+            if seen[owner] <= self.most:
+                kept[hit.chunk_id] = hit.score
+        return kept

@@ -3,23 +3,29 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rag.access import Access
 from rag.errors import WrongUsage
-from rag.retrieve import Dense, Fused, Keyword, Reranked
-from rag.snapshots import Indexes
-from rag.store import alike
+from rag.keywords.asked import Asked
+from rag.keywords.asked import asked as question_asked
+from rag.neighbours import widened
+from rag.retrieve import DEEPEST, Dense, Diverse, Fused, Keyword, PerDocument, Reranked
+from rag.snapshots import Indexes, View
+from rag.stages import Stage, Trail
+from rag.store import alike, surroundings
 from rag.store import documents as document_store
 from rag.store.alike import Alike
 from rag.store.collections import Collection
-from rag.store.database import Database
+from rag.store.database import Connection, Database
 from rag.store.filters import Filter
-from rag.types import Embedder, Hit, Mode, Passage, Principal, Ranking, Reranker, Retriever
+from rag.tails import Only
+from rag.types import Bitmap, Embedder, Hit, Metadata, Mode, Passage, Permitted, Principal, Ranking, Reranker, Retriever
 from rag.wrapped import Embedded
 
 MAX_K = 1000
+MAX_NEIGHBOURS = 10
 WINDOW = 10  # hits beyond twice those wanted that are looked through for duplicates at first
 
 
@@ -28,9 +34,23 @@ class Fusion:
     """How the two rankings become one."""
 
     method: Literal["weighted", "rrf"] = "weighted"
-    alpha: float = 0.5  # weight of the semantic ranking, 0…1
+    alpha: float = 0.5  # weight of the semantic ranking in "weighted", 0…1
     rrf_k: int = 60
     depth: int = 100  # candidates each ranking brings
+
+    def settings(self) -> Metadata:
+        """As a collection keeps it."""
+        return {"fusion": self.method, "alpha": self.alpha, "rrf_k": self.rrf_k, "depth": self.depth}
+
+
+@dataclass(frozen=True, slots=True)
+class Refining:
+    """What is done to a ranking before its first passages are shown; by default nothing."""
+
+    rerank_depth: int = 50  # candidates a reranker, if there is one, reads
+    diversify: float = 1.0  # weight of relevance against variety, 0…1; 1 leaves the order as it is
+    per_document: int = 0  # passages of one text, at most; 0: any number
+    neighbours: int = 0  # chunks that a passage is widened by on either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,7 @@ class Search:
     mode: Mode = "hybrid"
     where: Filter | None = None
     fusion: Fusion = field(default_factory=Fusion)
+    refining: Refining = field(default_factory=Refining)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +85,9 @@ class Found:
     position: int
     generation: int
     timings_ms: Mapping[str, float]
+    stages: tuple[Stage, ...] = ()  # in the order in which they ran
+    collapsed: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # chunk shown → duplicates it stands for
+    corrected: Mapping[str, Sequence[str]] = field(default_factory=dict)  # word that no chunk holds → taken for these
 
 
 class Clock:
@@ -103,34 +127,21 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
         with clock.stage("permitted"):
             permitted = opened.access.permitted(connection, principal, opened.collection.id, asked.where)
         with clock.stage("refresh"):
-            view = opened.indexes.view()
-        retriever: Retriever
-        if embedder is None:
-            retriever = Keyword(view.keywords, view.question_terms)
-        elif asked.mode == "semantic":
-            retriever = Dense(embedder, view.vectors)
-        else:
-            retriever = Fused(
-                Dense(embedder, view.vectors),
-                Keyword(view.keywords, view.question_terms),
-                method=asked.fusion.method,
-                alpha=asked.fusion.alpha,
-                rrf_k=asked.fusion.rrf_k,
-                depth=asked.fusion.depth,
-            )
-        if reranker is not None:
-
-            def texts(ids: Sequence[int]) -> list[str]:
-                found = document_store.chunk_texts(connection, ids)
-                return [found[each] for each in ids]
-
-            retriever = Reranked(retriever, reranker, texts, depth=asked.fusion.depth)
+            view = opened.indexes.view(permitted.position)
+        question = question_asked(asked.query, view.languages)
+        among: Permitted = permitted
+        if question.phrases:
+            with clock.stage("phrases"):
+                among = holding(question, view, permitted)
+        trail = Trail()
+        retriever = pipeline(asked, question, view, connection, trail, embedder, reranker)
         with clock.stage("retrieve"):
 
             def ranked(depth: int) -> Ranking:
-                return retriever.retrieve([asked.query], depth, permitted)[0]
+                return retriever.retrieve([asked.query], depth, among)[0]
 
-            ranking = ranked(max(asked.k, asked.fusion.depth))
+            ranking = ranked(deep(asked, reranker))
+        with clock.stage("duplicates"):
 
             def together(ids: Sequence[int]) -> Alike:
                 return alike.together(connection, opened.collection, ids)
@@ -140,13 +151,96 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
             passages = document_store.passages(
                 connection, shown.hits, permitted.predicate, permitted.position, shown.others
             )
+        if asked.refining.neighbours:
+            with clock.stage("neighbours"):
+                around = surroundings.around(
+                    connection,
+                    [passage.hit.chunk_id for passage in passages],
+                    asked.refining.neighbours,
+                    permitted.position,
+                )
+                passages = widened(passages, around, lambda spans: surroundings.text_between(connection, spans))
     return Found(
         tuple(passages),
         shown.rest,
         permitted.position,
         view.generation,
         clock.rounded(),
+        (*trail.stages(among.bitmap().count()), *_endings(shown, len(passages), clock.timings_ms)),
+        shown.others,
+        {} if asked.mode == "semantic" else view.keywords.corrected(question),
     )
+
+
+def _endings(shown: "Shown", passages: int, timings_ms: Mapping[str, float]) -> tuple[Stage, Stage]:
+    """The stages behind the ranking: duplicates brought together, and the cut to what is shown."""
+    ranked = len(shown.hits) + len(shown.rest)
+    different = ranked - sum(map(len, shown.others.values()))
+    return (
+        Stage("duplicates", ranked, different, timings_ms["duplicates"]),
+        Stage("passages", different, passages, timings_ms["passages"] + timings_ms.get("neighbours", 0.0)),
+    )
+
+
+def holding(question: Asked, view: View, permitted: Permitted) -> Permitted:
+    """The permitted chunks that hold every phrase of a question."""
+    if not question.phrases:
+        return permitted
+    return Only(permitted.position, Bitmap.of(view.keywords.holding(question.phrases, permitted)))
+
+
+def pipeline(
+    asked: Search,
+    question: Asked,
+    view: View,
+    connection: Connection,
+    trail: Trail,
+    embedder: Embedder | None,
+    reranker: Reranker | None,
+) -> Retriever:
+    """The retriever of one request, each stage a wrapper of the one before, watched by `trail`."""
+    fusion, refining, depth = asked.fusion, asked.refining, deep(asked, reranker)
+
+    def analysed(_: str) -> Asked:
+        return question
+
+    retriever: Retriever
+    if embedder is None:
+        retriever = trail.over("bm25", Keyword(view.keywords, analysed))
+    elif asked.mode == "semantic":
+        retriever = trail.over("dense", Dense(embedder, view.vectors))
+    else:
+        fused = Fused(
+            trail.arm("dense", Dense(embedder, view.vectors)),
+            trail.arm("bm25", Keyword(view.keywords, analysed)),
+            method=fusion.method,
+            alpha=fusion.alpha,
+            rrf_k=fusion.rrf_k,
+            depth=fusion.depth,
+        )
+        retriever = trail.over("fused", fused)
+    if reranker is not None:
+
+        def texts(ids: Sequence[int]) -> list[str]:
+            return surroundings.embedded_texts(connection, ids)
+
+        retriever = trail.over("rerank", Reranked(retriever, reranker, texts, depth=refining.rerank_depth))
+    if refining.per_document:
+
+        def owners(ids: Sequence[int]) -> list[int]:
+            return surroundings.contents_of(connection, ids)
+
+        deepest = DEEPEST if reranker is None else 4 * depth  # what is asked for is read by the reranker
+        thinned = PerDocument(retriever, owners, refining.per_document, depth, asked.k, deepest)
+        retriever = trail.over("per_document", thinned)
+    if refining.diversify < 1:
+        retriever = trail.over("diverse", Diverse(retriever, view.vectors.rows, refining.diversify, depth))
+    return retriever
+
+
+def deep(asked: Search, reranker: Reranker | None) -> int:
+    """How many candidates a request ranks to its last stage."""
+    return max(asked.k, asked.fusion.depth if reranker is None else asked.refining.rerank_depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +274,7 @@ def different(
     hits = []
     for key in found.shown[:k]:
         first = min((key, *found.others.get(key, ())), key=place.__getitem__)
-        hits.append(replace(ranking[place[key]], score=ranking[place[first]].score))
+        hits.append(ranking[place[key]]._replace(score=ranking[place[first]].score))
     used = {hit.chunk_id for hit in hits}
     rest = tuple(hit for hit in ranking if hit.chunk_id not in used)
     return Shown(tuple(hits), {key: found.others[key] for key in used if key in found.others}, rest)
@@ -194,3 +288,10 @@ def check(asked: Search) -> None:
         raise WrongUsage(f"the mode is one of {', '.join(get_args(Mode))}, not {asked.mode!r}")
     if not 1 <= asked.k <= MAX_K:
         raise WrongUsage(f"k lies between 1 and {MAX_K}, not {asked.k}")
+    refining = asked.refining
+    if not 0 <= refining.diversify <= 1:
+        raise WrongUsage(f"diversify lies between 0 (all variety) and 1 (none), not {refining.diversify}")
+    if not 0 <= refining.per_document <= MAX_K:
+        raise WrongUsage(f"per_document lies between 0 (any number) and {MAX_K}, not {refining.per_document}")
+    if not 0 <= refining.neighbours <= MAX_NEIGHBOURS:
+        raise WrongUsage(f"neighbours lies between 0 and {MAX_NEIGHBOURS}, not {refining.neighbours}")

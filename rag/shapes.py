@@ -4,6 +4,7 @@ Fields may be added here, never renamed, changed or removed; golden tests keep t
 only (no NaN, no infinity), so that `json.dumps(…, allow_nan=False)` cannot fail on them.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,15 +15,19 @@ from rag.types import Citation, FileState, Hit, Interaction, Outcome, Part, Pass
 
 if TYPE_CHECKING:
     from rag.corpus import Report
+    from rag.runs import Comparison
     from rag.search import Found
+    from rag.stages import Stage
     from rag.store.collections import Collection, CollectionCounts
     from rag.store.decisions import StoredDecision, Tally
     from rag.store.documents import StoredChunk, StoredDocument
+    from rag.store.evaluations import Evaluation, JudgedQuery
     from rag.store.interactions import Feedback
     from rag.store.jobs import Item, Job
     from rag.store.syncs import StoredSync
     from rag.store.writing import Written
     from rag.sync import Difference
+    from rag.why import Why
 
 Json = dict[str, object]
 
@@ -42,6 +47,66 @@ def search_json(found: "Found", query: str, mode: str, k: int) -> Json:
         "position": found.position,
         "generation": found.generation,
         "timings_ms": timings_json(found.timings_ms),
+        "stages": [stage_json(stage) for stage in found.stages],
+        "collapsed": [
+            {"chunk_id": shown, "duplicates": list(others)} for shown, others in sorted(found.collapsed.items())
+        ],
+        "corrected": [{"word": word, "taken_for": list(others)} for word, others in found.corrected.items()],
+    }
+
+
+def stage_json(stage: "Stage") -> Json:
+    """What one stage of a search was given, kept, and took."""
+    return {
+        "stage": stage.name,
+        "given": stage.given,
+        "kept": stage.kept,
+        "dropped": stage.given - stage.kept,
+        "ms": round(stage.ms, 3),
+    }
+
+
+def why_json(answer: "Why", query: str, mode: str, k: int) -> Json:
+    """What became of a document in a search; `stage` is the one that lost it, or found."""
+    other = answer.stands_for_it
+    return {
+        "query": query,
+        "mode": mode,
+        "k": k,
+        "document": {
+            "document_id": answer.document_id,
+            "uri": answer.uri,
+            "external_id": answer.external_id,
+            "title": answer.title,
+        },
+        "stage": answer.stage,
+        "explanation": answer.explanation,
+        "rank": answer.rank,
+        "chunk_id": answer.chunk_id,
+        "start": answer.start,
+        "end": answer.end,
+        "stands_for_it": None
+        if other is None
+        else {
+            "document_id": other.document_id,
+            "uri": other.uri,
+            "level": other.level,
+            "policy": other.policy,
+            "similarity": other.similarity,
+        },
+        "conditions": [json.loads(each.canonical) for each in answer.conditions],
+        "arms": [
+            {
+                "stage": arm.arm,
+                "rank": arm.rank,
+                "score": number(arm.score),
+                "among": arm.among,
+                "depth": arm.depth,
+            }
+            for arm in answer.arms
+        ],
+        "parts": parts_json(answer.parts),
+        "stages": [stage_json(stage) for stage in answer.stages],
     }
 
 
@@ -445,6 +510,94 @@ def job_item_json(item: "Item") -> Json:
         "reason": item.reason,
         "documents": item.documents,
         "created_at": item.created_at.isoformat(timespec="milliseconds"),
+    }
+
+
+# ── evaluation ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def evaluation_json(evaluation: "Evaluation") -> Json:
+    """A run over judged queries. `collection`, `position`, `generation` and `latency_ms` are null where it came from a
+    run file."""
+    run = evaluation.run
+    return {
+        "run_id": evaluation.id,
+        "name": run.name,
+        "folder": run.folder,
+        "folder_digest": run.digest.hex(),
+        "collection": run.collection,
+        "mode": run.mode,
+        "queries": evaluation.queries,
+        "metrics": {name: found["value"] for name, found in run.metrics.items()},
+        "intervals": {name: {"low": found["low"], "high": found["high"]} for name, found in run.metrics.items()},
+        "latency_ms": None if run.latency_ms is None else dict(run.latency_ms),
+        "settings": dict(run.settings),
+        "position": run.position,
+        "generation": run.generation,
+        "version": run.version,
+        "user": run.user,
+        "created_at": evaluation.created_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def judged_query_json(query: "JudgedQuery") -> Json:
+    """One judged query of a run: where its relevant documents were ranked (null: nowhere), and what came first (its
+    grade is null where it was not judged)."""
+    ranks = {document: rank for rank, document in enumerate(query.ranking, 1)}
+    relevant = [(document, grade) for document, grade in query.relevant.items() if grade >= 1]
+    return {
+        "query_id": query.id,
+        "question": query.question,
+        "metrics": dict(query.metrics),
+        "latency_ms": query.latency_ms,
+        "relevant": [
+            {"external_id": document, "grade": grade, "rank": ranks.get(document)}
+            for document, grade in sorted(relevant, key=lambda pair: (ranks.get(pair[0], len(ranks) + 1), pair[0]))
+        ],
+        "found": [
+            {"external_id": document, "grade": query.relevant.get(document), "score": score}
+            for document, score in list(query.ranking.items())[:5]
+        ],
+    }
+
+
+def comparison_json(first: "Evaluation", second: "Evaluation", comparison: "Comparison", shown: int = 10) -> Json:
+    """Two runs over the queries that both have, judged alike. `difference` is second minus first, with its 95 %
+    bootstrap interval and the p of a two-sided paired randomisation test; `p_holm`, corrected for the number of
+    metrics, is null where there is one. `losses` are the queries that lost most by the first metric."""
+    return {
+        "first": {"run_id": first.id, "name": first.name, "mode": first.run.mode},
+        "second": {"run_id": second.id, "name": second.name, "mode": second.run.mode},
+        "queries": comparison.queries,
+        "only_first": comparison.only_first,
+        "only_second": comparison.only_second,
+        "judged_otherwise": comparison.judged_otherwise,
+        "metrics": [
+            {
+                "metric": one.metric,
+                "first": one.first,
+                "second": one.second,
+                "difference": one.difference.mean.value,
+                "low": one.difference.mean.low,
+                "high": one.difference.mean.high,
+                "p": one.difference.p,
+                "p_holm": one.p_holm,
+                "wins": one.difference.wins,
+                "losses": one.difference.losses,
+                "ties": comparison.queries - one.difference.wins - one.difference.losses,
+            }
+            for one in comparison.metrics
+        ],
+        "losses": [
+            {
+                "query_id": change.query.id,
+                "question": change.query.question,
+                "first": change.first,
+                "second": change.second,
+            }
+            for change in comparison.changes
+            if change.second < change.first
+        ][:shown],
     }
 
 

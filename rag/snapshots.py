@@ -7,7 +7,7 @@ missing, damaged or foreign snapshot therefore costs time, never an answer.
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,16 +20,20 @@ from rag import vectors as vector_backends
 from rag.errors import IndexDamaged
 from rag.generations import Generation, Generations, Kind
 from rag.keywords import ScoredIndex
-from rag.keywords.analysis import VERSION, chunk_terms, question_terms
+from rag.keywords.analysis import VERSION, chunk_terms
+from rag.keywords.asked import Asked, asked
 from rag.keywords.exact import ExactKeywords
 from rag.tails import NONE, FollowedKeywords, FollowedVectors, KeywordSettings
 from rag.types import ChangeBatch, Feed, Ids
+from rag.vectors import StoredVectors
 from rag.vectors.exact import ExactVectors
+from rag.vectors.tuning import RECALL, Tuning
 
 log = logging.getLogger(__name__)
 
 TAIL = 2_000  # chunks a tail may hold before it is worth folding in …
-TAIL_SHARE = 0.1  # … and the share of the snapshot
+TAIL_SHARE = 0.1  # … and the share of the snapshot …
+TAIL_MOST = 10_000  # … and more than this many never: comparing them takes a millisecond a question
 FIRST = 200  # chunks from which a first snapshot is worth writing
 DEAD = 0.2  # share of removed chunks from which the keyword index is written anew
 REMEMBERED = 4_096  # changed chunks of one step that are read once for both indexes
@@ -143,16 +147,28 @@ class View:
         """Of the chunks alive at this position; read on first use."""
         return self._languages()
 
-    def question_terms(self, question: str) -> list[str]:
+    def question_terms(self, question: str) -> Asked:
         """What to ask `keywords` for, so that it finds the question's words in every language held."""
-        return question_terms(question, self.languages)
+        return asked(question, self.languages)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A published generation: how its vectors are searched, and what its files take."""
+
+    generation: int
+    position: int
+    chunks: int
+    tuning: Tuning
+    sizes: Mapping[str, int]  # bytes of each file
 
 
 class Indexes:
     """The indexes of one collection under one embedder. Safe for many threads and processes at once.
 
-    `folder` is the collection's own. Damage is healed from SQL by the next publication; until then `damage` tells of
-    it. Raises WrongSetting for a backend that there is not.
+    `folder` is the collection's own; `recall` says which share of the true nearest a vector search is to find, and is
+    read at each publication. Damage is healed from SQL by the next publication; until then `damage` tells of it.
+    Raises WrongSetting for a backend that there is not.
     """
 
     def __init__(
@@ -162,12 +178,14 @@ class Indexes:
         *,
         fingerprint: str,
         vectors: str = "faiss",
-        keywords: str = "tantivy",
+        keywords: str = "exact",
+        recall: Callable[[], float] = lambda: RECALL,
     ) -> None:
         self._feed = feed
+        self._recall = recall
         self._vectors = vector_backends.backend(vectors)
         self._keywords = keyword_backends.backend(keywords)
-        self._settings = KeywordSettings(chunk_terms, self._keywords.LENGTHS)
+        self._settings = KeywordSettings(chunk_terms)
         self._generations = Generations(folder, Kind(fingerprint, feed.dim, vectors, keywords, VERSION))
         self._changes = Changes(feed)
         self._lock = threading.Lock()
@@ -184,10 +202,10 @@ class Indexes:
 
     # ── reading ──
 
-    def view(self) -> View:
-        """The indexes at the feed's present position."""
+    def view(self, known: int | None = None) -> View:
+        """The indexes at the feed's present position; `known` is that position where the caller has just read it."""
         view = self._view
-        if view is not None and self._fresh(view):
+        if view is not None and self._fresh(view, known):
             return view
         with self._lock:
             view = self._view
@@ -202,9 +220,9 @@ class Indexes:
             self._view = view
             return view
 
-    def _fresh(self, view: View) -> bool:
+    def _fresh(self, view: View, known: int | None = None) -> bool:
         return (
-            view.position == self._feed.position()
+            (view.position == known or view.position == self._feed.position())
             and self._stamp == self._generations.stamp()
             and not self._rests_on_damage(view)
         )
@@ -249,29 +267,49 @@ class Indexes:
         return base
 
     def _open_vectors(self, base: Generation | None) -> FollowedVectors:
-        main = self._opened(base, "vectors", self._vectors.open)
+        main = self._opened(base, "vectors", self._vectors.open, self._vectors.CHECKED_WHEN_READ)
+
+        def healed(error: IndexDamaged, position: int) -> FollowedVectors:
+            """Everything from SQL; the part was sound when it was opened, but not where it was read just now."""
+            self._blame(base, error)
+            return self._followed(None).extended(self._feed.changes(0, position), position)
+
+        return self._followed(main, healed)
+
+    def _followed(
+        self, main: StoredVectors | None, healed: Callable[[IndexDamaged, int], FollowedVectors] | None = None
+    ) -> FollowedVectors:
         tail = ExactVectors(main.position if main else 0, NONE, np.empty((0, self._feed.dim), np.float32))
-        return FollowedVectors(main, tail, NONE, tail.position)
+        return FollowedVectors(main, tail, NONE, tail.position, healed)
 
     def _open_keywords(self, base: Generation | None) -> FollowedKeywords:
         main = self._opened(base, "keywords", self._keywords.open)
-        return FollowedKeywords(main, ExactKeywords(main.position if main else 0), NONE, self._settings)
+        return FollowedKeywords(main.following() if main else ExactKeywords(), self._settings)
 
-    def _opened(self, base: Generation | None, part: str, open_part: Callable[[Path], P]) -> P | None:
+    def _opened(
+        self,
+        base: Generation | None,
+        part: str,
+        open_part: Callable[[Path], P],
+        unread: frozenset[str] = frozenset(),
+    ) -> P | None:
         """One part of a generation; None, and a note, when it is damaged."""
         if base is None:
             return None
         try:
-            base.verify(part)
+            base.verify(part, unread)
             opened = open_part(base.folder / part)
             if opened.position != base.position:
                 raise IndexDamaged(f"{base.folder / part} is at position {opened.position}, not {base.position}")
         except (IndexDamaged, OSError, ValueError, KeyError) as error:
-            if self._generations.stamp() == self._stamp:  # otherwise it was only superseded and cleared away
-                self._broken = base.number
-                self._note(str(error))
+            self._blame(base, error)
             return None
         return opened
+
+    def _blame(self, base: Generation | None, error: Exception) -> None:
+        if base is not None and self._generations.stamp() == self._stamp:  # else only superseded and cleared away
+            self._broken = base.number
+            self._note(str(error))
 
     def _note(self, problem: str) -> None:
         if problem not in self._damage:
@@ -284,7 +322,7 @@ class Indexes:
         """Whether so much changed since the snapshot that folding it in is worth the work."""
         if self._damage:
             return True
-        limit = max(TAIL, TAIL_SHARE * self._chunks) if view.generation else FIRST
+        limit = max(TAIL, min(TAIL_MOST, TAIL_SHARE * self._chunks)) if view.generation else FIRST
         built = [arm.tail for arm in (view._vectors.built(), view._keywords.built()) if arm is not None]
         if built:
             return max(built) > limit
@@ -295,21 +333,22 @@ class Indexes:
                 return True
         return False
 
-    def publish(self, *, rebuild: bool = False) -> int | None:
+    def publish(self, *, rebuild: bool = False, tune: bool = False) -> int | None:
         """Fold everything up to the feed's present position into a new generation, and return its number.
 
         None when another thread or process is doing so; the current number when there is nothing to fold. With
-        `rebuild`, or when the current generation is damaged, everything is read from SQL; nothing is embedded.
+        `rebuild`, or when the current generation is damaged, everything is read from SQL; nothing is embedded. With
+        `tune`, how vectors are searched is settled anew, whatever was settled before.
         """
         with self._generations.lock() as held:
             if not held:
                 return None
             position = self._feed.position()
             base = None if rebuild else self._sound(position)
-            if base is not None and base.position == position:
+            if base is not None and base.position == position and not tune:
                 return base.number
             with self._generations.staging() as staging:
-                chunks = self._write(staging, base, position)
+                chunks = self._write(staging, base, position, tune)
                 return self._generations.publish(staging, position, chunks).number
 
     def _sound(self, position: int) -> Generation | None:
@@ -324,16 +363,18 @@ class Indexes:
             self._note(problem)
         return None if problems else base
 
-    def _write(self, staging: Path, base: Generation | None, position: int) -> int:
+    def _write(self, staging: Path, base: Generation | None, position: int, tune: bool) -> int:
         """Both parts at a position, in `staging`.  → how many chunks they hold"""
         after = base.position if base else 0
         work = staging / "work"
-        vectors = self._vectors.open(base.folder / "vectors") if base else self._vectors.new(self._feed.dim)
+        work.mkdir()
+        vectors = self._vectors.open(base.folder / "vectors", work) if base else self._vectors.new(self._feed.dim, work)
         keywords = self._working_copy(base, work / "keywords")
         for batch in self._feed.changes(after, position):
             vectors.apply(batch.ids, batch.vectors, batch.removed, position)
             keywords.apply(batch.ids, self._settings.terms(batch), batch.removed, position)
         vectors.apply(NONE, np.empty((0, self._feed.dim), np.float32), NONE, position)
+        vectors.tune(self._recall(), anew=tune)
         keywords.apply(NONE, [], NONE, position)
         if keywords.dead() > DEAD:
             keywords = self._working_copy(None, work / "anew")
@@ -352,6 +393,24 @@ class Indexes:
             return self._keywords.new(folder)
         self._keywords.open(base.folder / "keywords").save(folder)
         return self._keywords.open(folder)
+
+    # ── telling ──
+
+    def told(self) -> Told | None:
+        """How the current generation's vectors are searched, and what they take; None when there is none.
+
+        Raises IndexDamaged when it cannot be used.
+        """
+        base = self._current(self._feed.position())
+        if base is None:
+            return None
+        try:
+            base.verify("vectors", self._vectors.CHECKED_WHEN_READ)
+            index = self._vectors.open(base.folder / "vectors")
+        except (OSError, ValueError) as error:
+            raise IndexDamaged(f"the vector index cannot be opened: {error}; `rag rebuild` makes it anew") from error
+        sizes = {name: held.size for name, held in base.files.items()}
+        return Told(base.number, base.position, base.chunks, index.tuning, sizes)
 
     # ── checking ──
 
@@ -373,9 +432,9 @@ class Indexes:
         except (OSError, ValueError) as error:
             return [f"the vector index cannot be opened: {error}"]
         problems = _differences("vector", index.ids(), self._feed.live_ids(base.position))
-        rows, ids = index.rows(), index.ids()
-        for first in range(0, len(rows), REMEMBERED):
-            block = rows[first : first + REMEMBERED].astype(np.float64)
+        ids = index.ids()
+        for first in range(0, len(ids), REMEMBERED):
+            block = index.take(np.arange(first, min(first + REMEMBERED, len(ids)))).astype(np.float64)
             off = ~(np.abs(np.linalg.norm(block, axis=1) - 1) <= UNIT)  # true of NaN as well
             problems += [f"the vector of chunk {ids[first + row]} is not of length 1" for row in np.flatnonzero(off)]
         return problems

@@ -1,18 +1,21 @@
 """A snapshot of an index and an exact tail of newer changes, searched as one."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 
+from rag.errors import IndexDamaged
 from rag.keywords import ScoredIndex
-from rag.keywords.bm25 import Statistics, ranking
-from rag.keywords.exact import ExactKeywords
+from rag.keywords.asked import Phrase
+from rag.keywords.bm25 import Scores, Statistics
 from rag.types import Bitmap, ChangeBatch, Hit, Ids, Part, Permitted, Ranking, Vectors
 from rag.vectors import StoredVectors
 from rag.vectors.exact import ExactVectors
 
+T = TypeVar("T")
 NONE: Ids = np.empty(0, np.int64)
 ChunkTerms = Callable[[str, str], Sequence[str]]
 """The terms of a chunk, by its text and its language."""
@@ -59,17 +62,27 @@ def _nearest(hits: Ranking, k: int) -> Ranking:
     return [Hit(hit.chunk_id, hit.score, {"dense": Part(place, hit.score)}) for place, hit in enumerate(best, start=1)]
 
 
-def _ranked(hits: Ranking, k: int) -> Ranking:
-    return ranking(np.array([hit.chunk_id for hit in hits]), np.array([hit.score for hit in hits]), k)
-
-
 class FollowedVectors:
-    """A vector index at a later position than its snapshot. Never changed; `extended` gives the next one."""
+    """A vector index at a later position than its snapshot. Never changed; `extended` gives the next one.
 
-    def __init__(self, main: StoredVectors | None, tail: ExactVectors, removed: Ids, position: int) -> None:
+    A snapshot checks what it reads. When that turns out to be damaged, `healed` is told so and asked for an index of
+    the same position that does without the snapshot; every question from then on is answered by that.
+    """
+
+    def __init__(
+        self,
+        main: StoredVectors | None,
+        tail: ExactVectors,
+        removed: Ids,
+        position: int,
+        healed: "Callable[[IndexDamaged, int], FollowedVectors] | None" = None,
+    ) -> None:
         self._main, self._tail, self._removed = main, tail, removed
         self._without = Without(removed)
         self.position = position
+        self._healed = healed
+        self._instead: FollowedVectors | None = None
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self.ids())
@@ -84,6 +97,9 @@ class FollowedVectors:
 
     def search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]:
         """As VectorIndex says."""
+        return self._sound(lambda index: index._search(queries, k, permitted))
+
+    def _search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]:
         tails = self._tail.search(queries, k, permitted)
         if self._main is None:
             return tails
@@ -92,15 +108,31 @@ class FollowedVectors:
 
     def rows(self, ids: Sequence[int]) -> Vectors:
         """The vectors (n, d) of chunks, in the order of their ids. Raises KeyError for one that is not held."""
+        return self._sound(lambda index: index._rows(ids))
+
+    def _sound(self, asked: "Callable[[FollowedVectors], T]") -> T:
+        """What the index answers, without its snapshot if that is found damaged."""
+        if self._instead is None:
+            try:
+                return asked(self)
+            except IndexDamaged as error:
+                if self._healed is None:
+                    raise
+                with self._lock:
+                    if self._instead is None:
+                        self._instead = self._healed(error, self.position)
+        return asked(self._instead)
+
+    def _rows(self, ids: Sequence[int]) -> Vectors:
         wanted = np.asarray(ids, dtype=np.int64)
-        found = np.empty((len(wanted), self._tail.rows().shape[1]), np.float32)
+        found = np.empty((len(wanted), self._tail.dim), np.float32)
         todo = np.ones(len(wanted), dtype=bool)
         for index in (self._tail, self._main):
             if index is not None and len(index):
                 held = index.ids()
                 at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
                 here = todo & (held[at] == wanted)
-                found[here] = index.rows()[at[here]]
+                found[here] = index.take(at[here])
                 todo &= ~here
         if todo.any():
             raise KeyError(f"chunk {wanted[todo][0]} has no vector at position {self.position}")
@@ -108,84 +140,73 @@ class FollowedVectors:
 
     def extended(self, batches: Iterable[ChangeBatch], upto: int) -> "FollowedVectors":
         """The same index with these changes, standing at `upto`."""
+        if self._instead is not None:
+            return self._instead.extended(batches, upto)
         collected = list(batches)
         tail = self._tail.copy()
         if collected:
             added = np.concatenate([batch.ids for batch in collected])
             gone = np.concatenate([batch.removed for batch in collected])
             tail.apply(added, np.concatenate([batch.vectors for batch in collected]), gone, upto)
-        return FollowedVectors(self._main, tail, _removed(self._removed, collected), upto)
+        return FollowedVectors(self._main, tail, _removed(self._removed, collected), upto, self._healed)
 
 
 class FollowedKeywords:
     """A keyword index at a later position than its snapshot. Never changed; `extended` gives the next one.
 
-    Both halves weigh a term by its frequency in both, and lengths by the snapshot's average, in the snapshot's
-    precision: a chunk scores the same in either half.
+    It is one index: the snapshot's files, and what came since in memory. So it answers as a fresh index would.
     """
 
-    def __init__(
-        self, main: ScoredIndex | None, tail: ExactKeywords, removed: Ids, settings: "KeywordSettings"
-    ) -> None:
-        self._main, self._tail, self._removed, self._settings = main, tail, removed, settings
-        self._without = Without(removed)
-        self.position = tail.position
-        self._statistics = self._combined()
-
-    def _combined(self) -> Statistics:
-        tail = replace(self._tail.statistics(), lengths=self._settings.lengths)
-        if self._main is None:
-            return tail
-        main = self._main.statistics()
-        if not main.documents:
-            return tail
-        return replace(
-            main,
-            documents=main.documents + tail.documents,
-            average_length=main.average_length or tail.average_length,
-            frequency=lambda term: main.frequency(term) + tail.frequency(term),
-        )
+    def __init__(self, index: ScoredIndex, settings: "KeywordSettings", changed: Ids = NONE) -> None:
+        self._index, self._settings, self._changed = index, settings, changed
+        self.position = index.position
 
     def __len__(self) -> int:
-        return len(self.ids())
+        return len(self._index)
 
     def ids(self) -> Ids:
-        return _held(self._main.ids() if self._main else None, self._removed, self._tail.ids())
+        return self._index.ids()
 
     @property
     def tail(self) -> int:
         """How many chunks came or went since the snapshot."""
-        return len(self._tail) + len(self._removed)
+        return len(self._changed)
 
     def statistics(self) -> Statistics:
-        """What terms weigh in both halves."""
-        return self._statistics
+        """Of the living chunks."""
+        return self._index.statistics()
 
     def search(self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted) -> list[Ranking]:
-        """As KeywordIndex says."""
-        tails = self._tail.search(queries, k, permitted, self._statistics)
-        if self._main is None:
-            return tails
-        mains = self._main.search(queries, k, self._without.of(permitted), self._statistics)
-        return [_ranked([*main, *tail], k) if tail else main for main, tail in zip(mains, tails, strict=True)]
+        """As KeywordIndex says; a query may be `rag.keywords.asked.Asked`."""
+        return self._index.search(queries, k, permitted)
+
+    def scores(self, query: Sequence[str], ids: Ids) -> Scores:
+        """The scores (n,) that search gives these chunks, whoever may see them; 0 where it would not find them."""
+        return self._index.scores(query, ids)
+
+    def holding(self, phrases: Iterable[Phrase], permitted: Permitted) -> Ids:
+        """The permitted chunks that hold every phrase, ascending."""
+        return self._index.holding(phrases, permitted)
+
+    def corrected(self, query: Sequence[str]) -> dict[str, list[str]]:
+        """For each word of a question that no chunk holds, those it is taken for; {} where nothing is replaced."""
+        return self._index.corrected(query)
 
     def extended(self, batches: Iterable[ChangeBatch], upto: int) -> "FollowedKeywords":
         """The same index with these changes, standing at `upto`."""
-        tail = self._tail.copy()
-        removed = self._removed
+        index, changed = self._index.following(), self._changed
         for batch in batches:
-            tail.apply(batch.ids, self._settings.terms(batch), batch.removed, upto)
-            removed = _removed(removed, [batch])
-        tail.apply(NONE, [], NONE, upto)
-        return FollowedKeywords(self._main, tail, removed, self._settings)
+            index.apply(batch.ids, self._settings.terms(batch), batch.removed, upto)
+            changed = np.union1d(changed, np.concatenate([batch.ids, batch.removed]))
+        index.apply(NONE, [], NONE, upto)
+        return FollowedKeywords(index, self._settings, changed)
 
 
 @dataclass(frozen=True, slots=True)
 class KeywordSettings:
-    """How texts become terms, and how precisely lengths are known."""
+    """How texts become terms."""
 
     chunk_terms: ChunkTerms
-    lengths: Literal["exact", "byte"]
 
     def terms(self, batch: ChangeBatch) -> list[Sequence[str]]:
         """The terms of each added chunk, in its own language."""

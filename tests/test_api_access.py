@@ -26,8 +26,9 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 def routes(api: FastAPI) -> list[tuple[str, str]]:
     """Every route of the OpenAPI document but health, and some that are not in it."""
+    places = {"document_id": 1, "job_id": 1, "decision_id": 1, "name": "x", "run": "x", "interaction_id": "0" * 26}
     found = [
-        (method.upper(), path.format(document_id=1, job_id=1, decision_id=1, name="x", interaction_id="0" * 26))
+        (method.upper(), path.format(**places))
         for path, methods in api.openapi()["paths"].items()
         for method in methods
         if path != "/api/health"

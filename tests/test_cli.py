@@ -19,7 +19,7 @@ from rag.types import Mode
 from tests.cli_house import House, build, environment
 
 PYTHON = [sys.executable, "-c"]
-HEAVY = {"sqlalchemy", "numpy", "faiss", "tantivy", "onnxruntime", "torch", "fastapi", "pydantic", "rich", "rag.app"}
+HEAVY = {"sqlalchemy", "numpy", "faiss", "rapidfuzz", "onnxruntime", "torch", "fastapi", "pydantic", "rich", "rag.app"}
 NOT_FOR_SEARCH = {
     "torch",
     "transformers",
@@ -403,7 +403,7 @@ def test_the_log_can_be_narrowed_and_exported(house: House) -> None:
 
 
 def test_logs_load_no_model_library(house: House) -> None:
-    unwanted = NOT_FOR_SEARCH | {"onnxruntime", "tokenizers", "faiss", "tantivy"}
+    unwanted = NOT_FOR_SEARCH | {"onnxruntime", "tokenizers", "faiss", "rapidfuzz"}
     assert loaded_by(["logs"], house.variables, unwanted) == set()
 
 

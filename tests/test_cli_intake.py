@@ -87,6 +87,24 @@ def test_rows_of_a_database_become_documents(house: House) -> None:
     assert [row["metadata"]["price"] for row in listed] == [9.5, 20.0]  # type: ignore[union-attr,index,call-overload]
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_query_that_fails_before_its_first_row_leaves_no_collection_behind(
+    house: House, dry: tuple[str, ...]
+) -> None:
+    shop = house.folder / "shop.db"
+    with sqlite3.connect(shop) as connection:
+        connection.execute("CREATE TABLE products (id INTEGER, name TEXT)")
+        connection.execute("INSERT INTO products VALUES (1, 'Teapot')")
+    mapped = ("--id-column", "id", "--text-template", "{name}", "--collection", "shop", *dry)
+    failed = house("ingest", "--sql", f"sqlite:///{shop}", "--query", "SELECT * FROM product", *mapped)
+    assert (failed.code, "no such table: product" in failed.err) == (2, True), failed
+    assert house("collections", "--json").json["collections"] == []
+    done = house("ingest", "--sql", f"sqlite:///{shop}", "--query", "SELECT * FROM products", *mapped, "--json")
+    assert (done.code, done.json["added"]) == (0, 1)
+    names = [one["name"] for one in house("collections", "--json").json["collections"]]  # type: ignore[attr-defined]
+    assert names == ([] if dry else ["shop"])
+
+
 def test_records_of_a_file_become_documents(house: House) -> None:
     table = house.folder / "stock.csv"
     table.write_text("sku,label,notes\nA1,Lamp,It glows at night.\nB2,Chair,It folds flat.\n")

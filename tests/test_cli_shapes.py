@@ -17,6 +17,8 @@ CONTRACT = {  # as promised to everyone who reads the output; these may never go
     "ingest.failures[]": "uri reason",
     "search": "query mode hits timings_ms",
     "search.hits[]": "rank chunk_id document_id external_id uri title text start end score parts",
+    "search.stages[]": "stage given kept dropped ms",
+    "why": "query mode k document stage explanation rank chunk_id arms parts stages",
     "ask": "interaction_id question answer abstained generator citations passages scores model usage timings_ms",
     "ask.citations[]": "start end passage uri places quote quote_start quote_end support verdict",
     "eval": "folder mode queries metrics answers",
@@ -78,6 +80,7 @@ def everything(house: House) -> dict[str, dict[str, object]]:
     say("db upgrade", "db", "upgrade")
     say("ingest", "ingest", str(house.docs), code=3)
     say("search", "search", "tallest volcano")
+    say("why", "why", "tallest volcano", str(house.docs / "volcanoes.txt"))
     asked = say("ask", "ask", "Where does Mount Etna stand?")
     say("logs", "logs")
     say("logs show", "logs", "show", str(asked["interaction_id"]))
@@ -95,7 +98,14 @@ def everything(house: House) -> dict[str, dict[str, object]]:
     say("jobs show", "jobs", "show", "1", "--items")
     say("jobs list", "jobs", "list")
     say("config", "config")
-    say("eval", "eval", str(house.folder / "beir"), "--answers")
+    beir = str(house.folder / "beir")
+    say("eval", "eval", beir, "--answers")
+    (house.folder / "run.txt").write_text("q1 Q0 another 1 1.0 theirs\n")
+    say("eval import", "eval", "import", str(house.folder / "run.txt"), "--folder", beir)
+    say("eval list", "eval", "list")
+    say("eval show", "eval", "show", "2")
+    say("eval compare", "eval", "compare", "1", "2")
+    say("eval remove", "eval", "remove", "1")
     say("rebuild", "rebuild")
     say("doctor", "doctor")
     say("doctor --repair", "doctor", "--repair")
@@ -123,7 +133,10 @@ def test_every_json_object_keeps_its_shape(house: House) -> None:
         assert set(names.split()) <= value.keys(), path
 
 
-def test_json_is_the_whole_of_standard_output_even_when_items_failed(house: House) -> None:
+def test_json_is_the_whole_of_standard_output_even_when_items_failed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.cli.ingest.PLAIN_EVERY_S", 1e9)  # a slow machine is told how far it is
     result = house("ingest", str(house.docs), "--json")
     assert result.code == 3
     assert result.out == json.dumps(result.json, ensure_ascii=False, indent=2) + "\n"

@@ -1,15 +1,21 @@
 """Evaluation: a folder is read strictly, a document scores as its best chunk, every judged query counts."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from rag.app import opening
+from rag.config import load
 from rag.errors import WrongUsage
-from rag.evaluate import Way, documents, judge, read_folder, summary
-from rag.search import MAX_K, Fusion
-from rag.types import Answer, Citation, Example, Hit, Interaction, Passage, Place, Usage
+from rag.evaluate import EVERYDAY, Way, behind, documents, judge, read_folder, searched, summary
+from rag.search import MAX_K, Fusion, Refining
+from rag.types import Answer, Citation, Example, Hit, Interaction, Mode, Passage, Place, Usage
 from tests.cli_house import House, build
+from tests.contracts.test_rerankers import tiny_cross_encoder
 
 CORPUS = [
     {"_id": "etna", "title": "Etna", "text": "Mount Etna is a volcano on the east coast of Sicily."},
@@ -111,6 +117,21 @@ def test_only_one_ranking_alone_may_be_read_deeper_than_the_settings_say() -> No
     assert Way("semantic", Fusion(depth=70)).deep == Way("keyword", Fusion(depth=70)).deep == MAX_K
 
 
+def test_what_a_refinement_was_not_given_follows_behind_it() -> None:
+    first, rest = {"a": -2.0, "b": -3.0}, {"b": 9.0, "c": 8.0, "a": 7.0, "d": 8.0, "e": 1.0}
+    found = behind(first, rest)
+    assert found == {"a": -2.0, "b": -3.0, "c": -5.0, "d": -5.0, "e": -12.0}
+    assert behind({}, rest) == rest
+    assert behind(first, {}) == first
+
+
+def test_only_what_changes_the_ranking_refines_it() -> None:
+    plain = Refining(neighbours=3, rerank_depth=7)
+    assert not Way("hybrid", Fusion(), refining=plain).refined
+    for changed in (Refining(diversify=0.9), Refining(per_document=1)):
+        assert Way("hybrid", Fusion(), refining=changed).refined
+
+
 def test_shares_are_none_where_there_is_nothing_to_share() -> None:
     nothing = summary([])
     assert nothing["questions"] == 0
@@ -132,8 +153,9 @@ def test_every_judged_query_counts_and_a_duplicate_is_found_under_its_own_id(hou
     metrics = found["metrics"]
     assert isinstance(metrics, dict)
     # q1 and q2 are perfect ("tea-again" is greater than its twin "tea", so it comes first), q3 finds nothing: 2 of 3
-    assert metrics == {name: pytest.approx(2 / 3) for name in ("ndcg_cut_10", "recall_100", "recip_rank")}
-    assert found["answers"] is None
+    names = ("ndcg_cut_10", "recall_10", "recall_100", "recip_rank", "map", "success_1", "success_5")
+    assert metrics == {name: pytest.approx(2 / 3) for name in names} | {"P_10": pytest.approx(2 / 30)}
+    assert (found["answers"], found["against"]) == (None, None)
 
 
 def test_evaluating_again_embeds_nothing_and_leaves_other_collections_and_the_log_alone(house: House) -> None:
@@ -158,7 +180,10 @@ def test_evaluating_again_embeds_nothing_and_leaves_other_collections_and_the_lo
 def test_the_limit_takes_the_first_questions(house: House) -> None:
     found = evaluate(house, "--mode", "keyword", "--limit", "2")
     assert found["queries"] == 2
-    assert found["metrics"] == {"ndcg_cut_10": 1.0, "recall_100": 1.0, "recip_rank": 1.0}
+    metrics = found["metrics"]
+    assert isinstance(metrics, dict)
+    assert metrics.pop("P_10") == pytest.approx(0.1)
+    assert set(metrics.values()) == {1.0}
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "semantic", "keyword"])
@@ -167,6 +192,105 @@ def test_every_mode_is_told_to_people_too(house: House, mode: str) -> None:
     assert result.code == 0
     assert f"beir, {mode}, 3 judged queries" in result.out
     assert "ndcg_cut_10" in result.out
+
+
+# ── the same search as everybody's ──────────────────────────────────────────────────────────────────────────────────
+
+RIVERS = 30
+
+
+@pytest.fixture(scope="module")
+def rivers(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A house beside a folder of documents that are all about much the same, each as often relevant as the others."""
+    house = build(tmp_path_factory.mktemp("rivers"), {})
+    folder = house.folder / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    words = ["water", "bridge", "flood", "otter", "kelp", "mud", "spring", "boat", "fish", "reed"]
+    corpus = []
+    for n in range(RIVERS):  # of as many lengths, so that no two score alike
+        text = f"River {n} has {' and '.join(words[n % 7 : n % 7 + 3])} {' '.join(f'x{n}y{m}' for m in range(n))}."
+        corpus.append({"_id": f"d{n}", "title": f"River {n}", "text": text})
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
+    queries = [{"_id": f"q{n}", "text": f"Which river has {words[n]} and {words[n + 1]}?"} for n in range(3)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
+    (folder / "qrels" / "test.tsv").write_text("".join(f"q{n}\td{n}\t1\n" for n in range(3)))
+    return house
+
+
+CROSS = "a cross-encoder"  # stands for its path
+SWITCHES = {
+    "plain": [],
+    "rerank": ["--rerank", CROSS],
+    "refined": ["--diversify", "0.3", "--per-document", "1", "--neighbours", "1"],
+    "rrf": ["--fusion", "rrf", "--rrf-k", "10", "--depth", "20"],
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "refined"),
+    [(mode, name) for mode in ("hybrid", "semantic", "keyword") for name in SWITCHES if name != "rrf"]
+    + [("hybrid", "rrf")],
+)
+def test_a_run_begins_with_what_a_search_finds_and_leaves_nothing_out(
+    rivers: House, mode: str, refined: str, tmp_path: Path
+) -> None:
+    """Every text here is one chunk, so that a document's score is that of a hit."""
+    path = str(tiny_cross_encoder(tmp_path / "cross")) if refined == "rerank" else ""
+    switches = [path if word == CROSS else word for word in SWITCHES[refined]]
+    folder, name, twelve = rivers.folder / "beir", f"{mode}-{refined}", {"RAG_RERANK_DEPTH": "12"}
+    result = rivers("eval", str(folder), "--mode", mode, "--name", name, *switches, "--json", **twelve)
+    assert result.code == 0, result
+    run: dict[str, dict[str, float]] = {}
+    for line in rivers("eval", "export", name).out.splitlines():
+        query, _, document, _, score, _ = line.split()
+        run.setdefault(query, {})[document] = float(score)
+    for example in read_folder(folder).examples:
+        flags = ("--mode", mode, "--collection", str(result.json["collection"]), *switches, "--json")
+        hits = rivers("search", example.question, *flags, **twelve).json["hits"]
+        assert isinstance(hits, list)
+        found = {hit["external_id"]: hit["score"] for hit in hits}
+        assert len(found) == EVERYDAY
+        ours = run[example.id]
+        assert {document: ours[document] for document in found} == pytest.approx(found, abs=1e-6)
+        assert max(score for document, score in ours.items() if document not in found) <= min(found.values()) + 1e-6
+        assert len(ours) == (20 if refined == "rrf" else RIVERS)
+
+
+def test_the_switches_are_kept_with_the_run(rivers: House) -> None:
+    flags = ["--diversify", "0.5", "--per-document", "2", "--alpha", "0.25", "--depth", "40", "--fusion", "weighted"]
+    result = rivers("eval", str(rivers.folder / "beir"), *flags, "--rerank", "off", "--json", RAG_RERANKER="/nowhere")
+    assert result.code == 0, result
+    settings = result.json["settings"]
+    assert isinstance(settings, dict)
+    kept = {"diversify": 0.5, "per_document": 2, "alpha": 0.25, "depth": 40, "fusion": "weighted", "reranker": ""}
+    assert settings.items() >= (kept | {"k": EVERYDAY, "ranked": 40}).items()
+
+
+class Reads:
+    """A reranker that counts what it is given."""
+
+    name = "counts"
+
+    def __init__(self) -> None:
+        self.pairs: list[int] = []
+
+    def relevance(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        self.pairs.append(len(pairs))
+        return np.array([-len(text) for _, text in pairs], dtype=np.float32)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "semantic"])
+def test_a_reranker_reads_what_it_reads_in_an_everyday_search(rivers: House, mode: Mode) -> None:
+    folder = read_folder(rivers.folder / "beir")
+    assert rivers("eval", str(folder.path), "--limit", "1", "--name", f"first-{mode}").code == 0
+    settings = load({"data": str(rivers.data), "embedder": "hashing:256"}, environment={}).settings
+    with opening(settings) as app:
+        reader = Reads()
+        way = Way(mode, Fusion(), reader, Refining(rerank_depth=12))
+        found = searched(app.opened(folder.collection), folder.judged, way, app.local())
+    assert reader.pairs == [12] * (1 + len(folder.judged)), "the first question opens everything, untimed"
+    assert all(len(ranking) == RIVERS for ranking in found.rankings.values())
+    assert all(taken > 0 for taken in found.latency_ms.values())
 
 
 def test_answers_need_gold_answers(house: House, tmp_path: Path) -> None:
@@ -179,9 +303,6 @@ def test_answers_need_gold_answers(house: House, tmp_path: Path) -> None:
 
 def test_a_quote_that_is_not_in_the_document_is_counted(house: House) -> None:
     """The judge must be able to say no: a citation whose offsets point elsewhere, an answer without the gold words."""
-    from rag.app import opening
-    from rag.config import load
-
     settings = load({"data": str(house.data), "embedder": "hashing:256"}, environment={}).settings
     with opening(settings) as app:
         with app.database.read() as connection:

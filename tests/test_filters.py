@@ -9,8 +9,9 @@ from sqlalchemy import insert, select
 
 from rag.errors import WrongFilter
 from rag.store import collections as collection_store
+from rag.store.conditions import condition as sql_condition
 from rag.store.database import Database, now
-from rag.store.filters import Filter
+from rag.store.filters import Filter, Own, matches, microseconds
 from rag.store.tables import contents, documents
 from tests.test_store import Named
 
@@ -141,7 +142,7 @@ def test_a_filter_means_what_it_says(stored: Database, condition: dict[str, obje
         rows = connection.execute(
             select(documents.c.uri)
             .join(contents, contents.c.id == documents.c.content_id)
-            .where(where.condition(connection.dialect.name))
+            .where(sql_condition(where, connection.dialect.name))
         )
         found = {int(row[0]) for row in rows}
     assert found == {number for number, metadata in enumerate(METADATA) if obvious(condition, metadata)}
@@ -158,7 +159,7 @@ def test_a_document_s_own_fields(stored: Database) -> None:
             rows = connection.execute(
                 select(documents.c.uri)
                 .join(contents, contents.c.id == documents.c.content_id)
-                .where(Filter.parse(condition).condition(connection.dialect.name))
+                .where(sql_condition(Filter.parse(condition), connection.dialect.name))
             )
             assert {row[0] for row in rows} == expected
 
@@ -184,6 +185,7 @@ def test_a_document_s_own_fields(stored: Database) -> None:
         ("[" * 100_000, "not JSON|JSON object"),
         ('{"$not": ' * 50 + "{}" + "}" * 50, "nested"),
         (json.dumps({"$or": [{"a": i} for i in range(600)]}), "more than"),
+        (json.dumps({"$or": [{"a": {"$in": [*range(500)]}} for _ in range(11)]}), "more than 5000 values"),
     ],
 )
 def test_a_wrong_filter_says_what_is_wrong(wrong: str, named: str) -> None:
@@ -193,3 +195,39 @@ def test_a_wrong_filter_says_what_is_wrong(wrong: str, named: str) -> None:
 
 def test_equal_filters_are_equal_keys() -> None:
     assert Filter.parse('{"a": 1, "b": 2}') == Filter.parse('{"b":2,"a":1}')
+
+
+def large() -> list[dict[str, object]]:
+    """Filters near the largest that are taken, each true of the document whose "a" is "1"."""
+    every = [str(number) for number in range(500)]
+    deep: dict[str, object] = {"a": {"$in": every[:26]}}
+    for _ in range(6):
+        deep = {"$not": {"$or": [{"$not": deep}, *({"a": value} for value in every[100:124])]}}
+    return [
+        {"a": {"$in": every}},
+        {"title": {"$nin": every}, "a": {"$in": every}},
+        {"$or": [{"a": value} for value in every[:490]]},
+        {"$and": [{"title": {"$ne": value}} for value in every[:240]]},
+        {"$or": [{"a": {"$in": every}} for _ in range(10)]},
+        {"a": {"$in": [*range(250), *every[:250]]}},
+        deep,
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(large())))
+def test_large_filters_are_answered(stored: Database, number: int) -> None:
+    """SQLite takes no expression that is 1,000 deep, and only so many parameters."""
+    where = Filter.parse(large()[number])
+    with stored.read() as connection:
+        found = connection.scalars(
+            select(documents.c.uri)
+            .join(contents, contents.c.id == documents.c.content_id)
+            .where(sql_condition(where, connection.dialect.name))
+        ).all()
+    assert "4" in found
+
+
+def test_the_end_of_the_calendar_is_a_date() -> None:
+    for condition, expected in (({"$lte": "9999-12-31"}, True), ({"$gt": "9999-12-31"}, False)):
+        where = Filter.parse({"added_at": condition})
+        assert matches(where.tree(), Own({}, microseconds(now()), {})) == expected

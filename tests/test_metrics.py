@@ -1,5 +1,7 @@
 """Our metrics equal trec_eval's, and count the queries that trec_eval's Python binding leaves out."""
 
+import random
+
 import pytest
 import pytrec_eval
 from hypothesis import given
@@ -7,9 +9,13 @@ from hypothesis import strategies as st
 
 from rag.errors import WrongUsage
 from rag.metrics import averages, by_query, metric, ranked
+from rag.runs import METRICS
 
-NAMES = ["ndcg_cut_1", "ndcg_cut_10", "recall_5", "recall_100", "P_1", "P_5", "P_10", "recip_rank", "map"]
-FAMILIES = {"ndcg_cut.1,10", "recall.5,100", "P.1,5,10", "recip_rank", "map"}
+NAMES = [
+    *("ndcg_cut_1", "ndcg_cut_10", "recall_5", "recall_10", "recall_100", "P_1", "P_5", "P_10"),
+    *("success_1", "success_5", "recip_rank", "map"),
+]
+FAMILIES = {"ndcg_cut.1,10", "recall.5,10,100", "P.1,5,10", "success.1,5", "recip_rank", "map"}
 
 documents = st.sampled_from([f"d{i}" for i in range(12)] + ["é", "z", "Z", "10", "9", "文"])
 queries = st.sampled_from(["q1", "q2", "q3"])
@@ -30,6 +36,25 @@ def test_equal_to_trec_eval(qrels: dict[str, dict[str, int]], run: dict[str, dic
             assert value == pytest.approx(theirs.get(query, {}).get(name, 0.0), abs=1e-9), (name, query)
 
 
+def test_equal_to_trec_eval_on_long_random_runs() -> None:
+    """As above on what runs look like: 60 queries, 200 documents each, graded, incomplete, partly tied."""
+    draw = random.Random(7)
+    names = [f"d{number}" for number in range(400)]
+    qrels = {
+        f"q{number}": {name: draw.choice((0, 0, 1, 1, 2, 3)) for name in draw.sample(names, draw.randint(1, 60))}
+        for number in range(60)
+    }
+    run = {
+        query: {name: round(draw.gauss(0, 1), draw.choice((1, 12))) for name in draw.sample(names, 200)}
+        for query in qrels
+    }
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, FAMILIES).evaluate(run)
+    for name in NAMES:
+        for query, value in by_query(name, qrels, run).items():
+            assert value == pytest.approx(theirs[query][name], abs=1e-9), (name, query)
+    assert set(METRICS) <= set(NAMES), "what is measured by default is held against trec_eval here"
+
+
 def test_a_silent_query_counts_as_zero() -> None:
     qrels = {"q1": {"a": 1}, "q2": {"b": 1}}
     run = {"q1": {"a": 1.0}}
@@ -48,6 +73,8 @@ def test_worked_values() -> None:
     assert by_query("ndcg_cut_10", qrels, run)["q"] == pytest.approx(dcg / (3 + 1 / 1.584962500721156), abs=1e-12)
     assert by_query("map", qrels, run)["q"] == pytest.approx((1 / 2 + 2 / 4) / 2)
     assert by_query("recip_rank", qrels, run)["q"] == 0.5
+    assert by_query("success_1", qrels, run)["q"] == 0.0
+    assert by_query("success_5", qrels, run)["q"] == 1.0
     assert by_query("P_5", qrels, run)["q"] == pytest.approx(2 / 5)
 
 

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from rag.embedders.hashing import Hashing
 from rag.errors import WrongSetting
 from rag.keywords.analysis import analyse
+from rag.keywords.bm25 import idf, weights
 from rag.keywords.exact import ExactKeywords
-from rag.retrieve import Dense, Diverse, Fused, Keyword, Reranked
+from rag.retrieve import Dense, Diverse, Fused, Keyword, PerDocument, Reranked
 from rag.snapshots import Indexes, View
+from rag.tails import FollowedVectors
 from rag.types import Permitted, Ranking, Retriever, Vectors
 from rag.vectors.exact import ExactVectors
 from tests.feeds import NONE, Allowed, MemoryFeed, allowed
@@ -72,11 +74,12 @@ def retrievers(view: View) -> dict[str, Retriever]:
         "rrf": Fused(dense, keyword, method="rrf"),
         "reranked": Reranked(fused, CountsSharedWords(), texts, depth=4),
         "diverse": Diverse(fused, rows),
+        "per document": PerDocument(fused, list),
         "all of it": Diverse(Reranked(fused, CountsSharedWords(), texts), view.vectors.rows, relevance=0.5),
     }
 
 
-NAMES = ["dense", "keyword", "weighted", "shallow", "rrf", "reranked", "diverse", "all of it"]
+NAMES = ["dense", "keyword", "weighted", "shallow", "rrf", "reranked", "diverse", "per document", "all of it"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,18 +122,20 @@ def test_a_hit_of_one_arm_has_its_true_score_in_the_other(depth: int, alpha: flo
     ids = np.array(list(TEXTS))
     vectors.apply(ids, rows(list(TEXTS)), NONE, 1)
     keywords.apply(ids, [analyse(text) for text in TEXTS.values()], NONE, 1)
-    dense, keyword = Dense(EMBEDDER, vectors), Keyword(keywords)
+    dense, keyword = Dense(EMBEDDER, FollowedVectors(None, vectors, NONE, 1)), Keyword(keywords)
     may = allowed(TEXTS)
     [found] = Fused(dense, keyword, alpha=alpha, depth=depth).retrieve([question], depth, may)
     near = {hit.chunk_id: hit.score for hit in dense.retrieve([question], 99, may)[0]}
     worded = {hit.chunk_id: hit.score for hit in keyword.retrieve([question], 99, may)[0]}
     union = sorted({*list(near)[:depth], *list(worded)[:depth]})
 
-    def stretched(scores: dict[int, float], chunk: int) -> float:
-        values = [scores.get(other, 0.0) for other in union]
-        return (scores.get(chunk, 0.0) - min(values)) / (max(values) - min(values)) if len(set(values)) > 1 else 0.0
-
-    expected = {chunk: alpha * stretched(near, chunk) + (1 - alpha) * stretched(worded, chunk) for chunk in union}
+    floor = min((near[chunk] for chunk in union), default=0.0)
+    most = sum(weights(analyse(question), keywords.statistics()).values())
+    most += sum(idf(len(TEXTS), 0) for term in analyse(question) if not keywords.statistics().frequency(term))
+    expected = {
+        chunk: alpha * ((near[chunk] - floor) / (1 - floor)) + (1 - alpha) * (worded.get(chunk, 0.0) / most)
+        for chunk in union
+    }
     assert [hit.score for hit in found] == pytest.approx(sorted(expected.values(), reverse=True)[:depth])
     assert [expected[hit.chunk_id] for hit in found] == pytest.approx([hit.score for hit in found])
 
@@ -190,6 +195,42 @@ def test_diversity_puts_a_repetition_behind_something_new(view: View) -> None:
     assert [hit.chunk_id for hit in same] == before
 
 
+@given(most=st.integers(1, 3), k=st.integers(1, 6), depth=st.integers(1, 6), question=st.sampled_from(QUESTIONS))
+def test_each_document_is_there_with_its_best_hits(most: int, k: int, depth: int, question: str) -> None:
+    """As if everything had been ranked and thinned, however little is asked for at first."""
+    vectors = ExactVectors(0, NONE, np.empty((0, 64), np.float32))
+    vectors.apply(np.array(list(TEXTS)), rows(list(TEXTS)), NONE, 1)
+    dense, may = Dense(EMBEDDER, FollowedVectors(None, vectors, NONE, 1)), allowed(TEXTS)
+
+    def owners(chunks: Sequence[int]) -> list[int]:
+        return [chunk % 2 for chunk in chunks]
+
+    everything = [hit.chunk_id for hit in dense.retrieve([question], 99, may)[0]]
+    of = {owner: [chunk for chunk in everything if chunk % 2 == owner][:most] for owner in (0, 1)}
+    expected = [chunk for chunk in everything if chunk in of[chunk % 2]][:k]
+    [found] = PerDocument(dense, owners, most, depth=depth).retrieve([question], k, may)
+    assert [hit.chunk_id for hit in found] == expected
+    assert all(list(hit.parts) == ["dense", "per_document"] for hit in found)
+
+
+def test_documents_are_looked_for_only_so_deep(view: View) -> None:
+    asked: list[int] = []
+
+    class Watching:
+        def retrieve(self, questions: Sequence[str], k: int, permitted: Permitted) -> list[Ranking]:
+            asked.append(k)
+            return Dense(EMBEDDER, view.vectors).retrieve(questions, k, permitted)
+
+    [found] = PerDocument(Watching(), lambda chunks: [1 for _ in chunks], depth=1, enough=3, deepest=4).retrieve(
+        ["river"], 1, allowed(TEXTS)
+    )
+    assert (len(found), asked) == (1, [1])
+    [found] = PerDocument(Watching(), lambda chunks: [1 for _ in chunks], depth=1, enough=3, deepest=4).retrieve(
+        ["river"], 2, allowed(TEXTS)
+    )
+    assert (len(found), asked) == (1, [1, 2, 4])
+
+
 def test_the_position_of_the_permitted_set_is_passed_on(view: View) -> None:
     seen: list[int] = []
 
@@ -197,6 +238,9 @@ def test_the_position_of_the_permitted_set_is_passed_on(view: View) -> None:
         def search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]:
             seen.append(permitted.position)
             return view.vectors.search(queries, k, permitted)
+
+        def rows(self, ids: Sequence[int]) -> Vectors:
+            return view.vectors.rows(ids)
 
     fused = Fused(Dense(EMBEDDER, Watching()), Keyword(view.keywords), depth=1)
     fused.retrieve(["boats interest"], 1, Allowed(frozenset(TEXTS), position=17))
@@ -217,3 +261,5 @@ def test_wrong_settings_are_refused(view: View, wrong: dict[str, object]) -> Non
         Fused(Dense(EMBEDDER, view.vectors), Keyword(view.keywords), **wrong)
     with pytest.raises(WrongSetting):
         Diverse(Dense(EMBEDDER, view.vectors), rows, relevance=2)
+    with pytest.raises(WrongSetting):
+        PerDocument(Dense(EMBEDDER, view.vectors), list, most=0)

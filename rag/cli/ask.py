@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli import interrupts, options, output
+from rag.cli.fusing import fused
+from rag.cli.refining import refined
 from rag.cli.search import place_line
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 @options.mode
 @options.collection
 @options.where
+@fused
+@refined
 @click.option(
     "--generator",
     type=options.TEXT,
@@ -36,6 +40,14 @@ def command(
     mode: str | None,
     collection: str | None,
     where: str | None,
+    fusion: str | None,
+    alpha: float | None,
+    rrf_k: int | None,
+    depth: int | None,
+    rerank: str | None,
+    diversify: float | None,
+    per_document: int | None,
+    neighbours: int | None,
     generator: str | None,
     conversation: str | None,
     seed: int | None,
@@ -46,8 +58,10 @@ def command(
 
     The answer, its prompt, passages and scores are kept: `rag logs show ID` prints them.
     """
-    flags = {"mode": mode, "collection": collection, "generator": generator, "passages": k}
-    chosen = options.settings(**flags, seed=seed, temperature=temperature)
+    flags = {"mode": mode, "collection": collection, "generator": generator, "passages": k, "reranker": rerank}
+    fusing = {"fusion": fusion, "alpha": alpha, "rrf_k": rrf_k, "depth": depth}
+    refining = {"diversify": diversify, "per_document": per_document, "neighbours": neighbours}
+    chosen = options.settings(**flags, **refining, seed=seed, temperature=temperature)
     with options.opened(chosen) as app:
         from rag.ask import Question
 
@@ -56,9 +70,10 @@ def command(
             chosen.passages,
             chosen.mode,
             options.parse_filter(where),
-            app.fusion(),
+            app.fusion(asked=fusing),
             app.generation(),
             conversation,
+            refining=app.refining(),
         )
         entry = answer(app, asked, aloud=not json)
     if json:

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rag.app import App
     from rag.batches import Failure, Told
     from rag.cli.intake import Intake
-    from rag.corpus import Corpus, Origin, Progress, Report
+    from rag.corpus import Arrival, Corpus, Origin, Progress, Report
     from rag.store.decisions import StoredDecision
     from rag.types import Outcome
 
@@ -151,27 +152,30 @@ def attempt(app: "App", intake: "Intake", origin: "Origin", told: "Told") -> "tu
     from rag.store import decisions
     from rag.store.permitted import Predicate
 
-    stopping = Stopping()
-    with first_interrupt(stopping.ask), progress() as show, app.trying() as corpus:
-        collection, database = corpus.collection, corpus.database
-        with database.read() as connection:
-            last = decisions.last(connection, collection.id)
-        report = _taken_in(corpus, app.settings.max_file_mb * 2**20, intake, origin, told, show, stopping)
-        with database.read() as connection:
-            at = collection_store.position(connection, collection.id)
-            found = decisions.listing(
-                connection, Predicate(collection.id, None), at, scope="document", after=last, limit=SHOWN_DUPLICATES
-            )
+    stopping, max_bytes = Stopping(), app.settings.max_file_mb * 2**20
+    with first_interrupt(stopping.ask), progress() as show, intake.arrivals(max_bytes) as (arrivals, total):
+        arriving = begun(arrivals)
+        with app.trying() as corpus:
+            collection, database = corpus.collection, corpus.database
+            with database.read() as connection:
+                last = decisions.last(connection, collection.id)
+            report = _taken_in(corpus, max_bytes, arriving, total, origin, told, show, stopping)
+            with database.read() as connection:
+                at = collection_store.position(connection, collection.id)
+                found = decisions.listing(
+                    connection, Predicate(collection.id, None), at, scope="document", after=last, limit=SHOWN_DUPLICATES
+                )
     return report, found
 
 
 def ingest(app: "App", intake: "Intake", origin: "Origin", told: "Told" = lambda _: None) -> "Report":
     """Take in what was asked for and publish the index. When it was interrupted, what was stored stays: the report says
-    `stopped`."""
-    stopping = Stopping()
-    with first_interrupt(stopping.ask), progress() as show:
+    `stopped`. What fails before its first item, as a query that is wrong, leaves no collection behind."""
+    stopping, max_bytes = Stopping(), app.settings.max_file_mb * 2**20
+    with first_interrupt(stopping.ask), progress() as show, intake.arrivals(max_bytes) as (arrivals, total):
+        arriving = begun(arrivals)
         corpus = app.corpus()
-        report = _taken_in(corpus, app.settings.max_file_mb * 2**20, intake, origin, told, show, stopping)
+        report = _taken_in(corpus, max_bytes, arriving, total, origin, told, show, stopping)
     collection = corpus.collection
     del corpus
     app.let_go_of_models()  # the index is built without them: the peak of memory is not that of both
@@ -179,25 +183,31 @@ def ingest(app: "App", intake: "Intake", origin: "Origin", told: "Told" = lambda
     return report
 
 
+def begun(arrivals: "Iterable[Arrival]") -> "Iterator[Arrival]":
+    """The same arrivals, the first of them drawn: whatever it raises is raised now."""
+    rest = iter(arrivals)
+    return chain(list(islice(rest, 1)), rest)
+
+
 def _taken_in(
     corpus: "Corpus",
     max_bytes: int,
-    intake: "Intake",
+    arrivals: "Iterable[Arrival]",
+    total: int | None,
     origin: "Origin",
     told: "Told",
     show: Shown,
     stopping: "Stopping",
 ) -> "Report":
-    with intake.arrivals(max_bytes) as (arrivals, total):
-        return corpus.add_sources(
-            arrivals,
-            origin,
-            total=total,
-            max_bytes=max_bytes,
-            progress=show,
-            told=told,
-            stopping=lambda: stopping.asked,
-        )
+    return corpus.add_sources(
+        arrivals,
+        origin,
+        total=total,
+        max_bytes=max_bytes,
+        progress=show,
+        told=told,
+        stopping=lambda: stopping.asked,
+    )
 
 
 @contextmanager

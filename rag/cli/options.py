@@ -85,7 +85,7 @@ where = click.option(
     "where",
     type=TEXT,
     metavar="JSON",
-    help='Only documents that match: {"year": {"$gte": 2020}}.',
+    help='Only documents that match: {"year": {"$gte": 2020}, "language": "en"}.',
 )
 
 

@@ -1,12 +1,14 @@
 """`rag search`: the passages that match, with the matching words marked. Kept quick from a cold start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from ingest.languages.clusters import cut
 from rag.cli import options, output
+from rag.cli.fusing import fused
+from rag.cli.refining import refined
 
 if TYPE_CHECKING:
     from rag.search import Found
@@ -21,7 +23,9 @@ EXCERPT = 400  # characters of a passage that are shown
 @options.mode
 @options.collection
 @options.where
-@click.option("--explain", is_flag=True, help="Show rank and score in every stage, and how long each took.")
+@fused
+@refined
+@click.option("--explain", is_flag=True, help="Show rank and score in every stage, and what each did.")
 @options.as_json
 @options.common
 def command(
@@ -30,6 +34,14 @@ def command(
     mode: str | None,
     collection: str | None,
     where: str | None,
+    fusion: str | None,
+    alpha: float | None,
+    rrf_k: int | None,
+    depth: int | None,
+    rerank: str | None,
+    diversify: float | None,
+    per_document: int | None,
+    neighbours: int | None,
     explain: bool,
     json: bool,
 ) -> None:
@@ -38,11 +50,13 @@ def command(
     `hybrid` joins meaning and words, `semantic` compares meaning only, `keyword` words only (BM25).
     """
     asked = " ".join(query)
-    chosen = options.settings(mode=mode, collection=collection)
+    fusing = {"fusion": fusion, "alpha": alpha, "rrf_k": rrf_k, "depth": depth}
+    refining = {"diversify": diversify, "per_document": per_document, "neighbours": neighbours}
+    chosen = options.settings(mode=mode, collection=collection, reranker=rerank, **refining)
     with options.opened(chosen) as app:
         from rag.search import Search, search
 
-        request = Search(asked, k, chosen.mode, options.parse_filter(where), app.fusion())
+        request = Search(asked, k, chosen.mode, options.parse_filter(where), app.fusion(asked=fusing), app.refining())
         found = search(app.opened(), request, app.local(), app.reranker())
     if json:
         from rag.shapes import search_json
@@ -54,23 +68,36 @@ def command(
 
 def tell(found: "Found", query: str, *, explain: bool) -> None:
     """Print the hits, best first; no hit is said in words."""
+    for word, others in found.corrected.items():
+        output.say(output.faint(f"{output.one_line(word)}: no document holds it; taken for {', '.join(others)}"))
     if not found.passages:
         output.say("nothing found")
     for rank, passage in enumerate(found.passages, 1):
-        _hit(rank, passage, query, explain=explain)
+        _hit(rank, passage, query, found.collapsed.get(passage.hit.chunk_id, ()), explain=explain)
     if explain:
+        stages(found)
         output.say(output.faint(f"position {found.position}, index generation {found.generation}"))
         output.say(output.faint(timings(found.timings_ms)))
 
 
-def _hit(rank: int, passage: "Passage", query: str, *, explain: bool) -> None:
+def stages(found: "Found") -> None:
+    """Print what each stage was given, kept, and took."""
+    output.say(output.strong(f"{'stage':<14}{'given':>9}{'kept':>9}{'dropped':>9}{'ms':>9}"))
+    for stage in found.stages:
+        dropped = stage.given - stage.kept
+        output.say(f"{stage.name:<14}{stage.given:>9,}{stage.kept:>9,}{dropped:>9,}{stage.ms:>9.1f}")
+
+
+def _hit(rank: int, passage: "Passage", query: str, collapsed: Sequence[int], *, explain: bool) -> None:
     heading = output.heading(passage.title, passage.headings)
     output.say(f"{rank:>2}  {output.strong(heading)}  {output.faint(f'{passage.hit.score:.3f}')}")
     for place in passage.places:
         output.say("    " + output.faint(place_line(output.shown_uri(place.uri), passage)))
     if explain:
-        stages = (f"{name} #{part.rank} {part.score:.4f}" for name, part in passage.hit.parts.items())
-        output.say("    " + output.faint("   ".join(stages)))
+        parts = (f"{name} #{part.rank} {part.score:.4f}" for name, part in passage.hit.parts.items())
+        output.say("    " + output.faint("   ".join(parts)))
+        if collapsed:
+            output.say("    " + output.faint(f"stands for {len(collapsed)} more that say the same"))
     text = output.wrapped(excerpt(passage.text, query), indent="    ")
     output.say(highlighted(text, query) if output.is_terminal() else text)
     output.say()

@@ -1,38 +1,51 @@
 """Keyword indexes by name: a backend is a module of this folder with `new(folder)` and `open(folder)`."""
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 from rag.errors import WrongSetting
-from rag.keywords.bm25 import Statistics
-from rag.types import KeywordIndex, Permitted, Ranking
+from rag.keywords.asked import Phrase
+from rag.keywords.bm25 import Scores, Statistics
+from rag.types import Ids, KeywordIndex, Permitted
 
 
 class ScoredIndex(KeywordIndex, Protocol):
-    """A keyword index that says what its scores rest on, so that two indexes can be searched as one."""
+    """A keyword index that also tells what its scores rest on, and scores given chunks.
+
+    A query is a list of terms, or `asked.Asked`: its phrases are required, and where no chunk holds a word, those that
+    it may be a misspelling of are searched in its place.
+    """
 
     def statistics(self) -> Statistics:
-        """Of the chunks it holds; removed chunks may count until the index is written anew."""
+        """Of the living chunks."""
         ...
 
-    def search(
-        self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted, statistics: Statistics | None = None
-    ) -> list[Ranking]:
-        """As KeywordIndex says; with `statistics`, term weights come from there instead of from this index."""
+    def scores(self, query: Sequence[str], ids: Ids) -> Scores:
+        """The scores (n,) that search gives these chunks, whoever may see them; 0 where it would not find them."""
+        ...
+
+    def holding(self, phrases: Iterable[Phrase], permitted: Permitted) -> Ids:
+        """The permitted chunks that hold every phrase, ascending."""
+        ...
+
+    def corrected(self, query: Sequence[str]) -> dict[str, list[str]]:
+        """For each word of a question that no chunk holds, those it is taken for; {} where nothing is replaced."""
+        ...
+
+    def following(self) -> "ScoredIndex":
+        """An index of its own with the same content, whose changes stay in memory; costs nothing."""
         ...
 
     def dead(self) -> float:
-        """The share of removed chunks among those that still take up room and count in the statistics."""
+        """The share of removed chunks among those that still take up room on disk once it is saved."""
         ...
 
 
 class Backend(Protocol):
     """What a module of this folder offers. An index is searched by many threads at once and changed by one owner."""
-
-    LENGTHS: Literal["exact", "byte"]  # how its scores know the length of a chunk; see rag/keywords/bm25.py
 
     def new(self, folder: Path) -> ScoredIndex:
         """An empty index at position 0 that may work in an existing empty folder."""

@@ -18,7 +18,8 @@ import Stemmer
 from ingest.languages.detection import LATIN, OTHER, detect, primary
 from ingest.languages.function_words import FUNCTION_WORDS
 
-VERSION = 2  # changes whenever the terms of any text could; indexes made under another version are not opened
+# Changes whenever the terms of any text, or the files of the index, could: older indexes are not opened.
+VERSION = 3
 
 # Marks belong to their word: \w alone cuts Indic words at vowel signs, Arabic and Hebrew at points.
 _MARKS = (
@@ -142,6 +143,11 @@ def question_terms(question: str, languages: Collection[str]) -> list[str]:
     for language in analyses:
         terms |= Counter(_analyser(language, own)(question))
     return list(terms.elements())
+
+
+def words(text: str) -> list[str]:
+    """The words of a text as they stand there, before any of them becomes terms."""
+    return _WORD.findall(text)
 
 
 def matches(text: str, language: str, terms: Collection[str]) -> list[tuple[int, int]]:

@@ -6,10 +6,9 @@ does since version 8. Robertson and Zaragoza 2009; Kamphuis et al. 2020, "Which 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log1p
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +17,20 @@ from rag.types import Hit, Ids, Part, Ranking
 
 K1 = 1.2
 B = 0.75
-TIE = 2e-6
-"""Scores this near to their neighbour, relatively, count as equal: the same float32 terms summed in another order."""
+MAX_TERM = 10_000  # characters of the longest term an index takes in
+SAMPLE = 16  # every so manieth score is looked at for a first bound on the k-th best
+MANY = 2_000  # scores from which that is worth it
 
 Scores = NDArray[np.float64]  # (n,)
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a score depends on besides the chunk itself."""
+    """What a score depends on besides the chunk itself; of living chunks only."""
 
     documents: int
     average_length: float  # in terms
     frequency: Callable[[str], int]  # how many chunks hold a term
-    lengths: Literal["exact", "byte"]  # "byte": rounded down to what Lucene and tantivy keep in one byte
 
 
 def idf(documents: int, frequency: int) -> float:
@@ -39,53 +38,47 @@ def idf(documents: int, frequency: int) -> float:
     return log1p((max(documents - frequency, 0) + 0.5) / (frequency + 0.5))
 
 
-def weights(query: Sequence[str], statistics: Statistics) -> list[tuple[str, float]]:
-    """Each different term of a question with its weight, in the order of the terms, so that sums come out the same."""
-    return [
-        (term, count * idf(statistics.documents, statistics.frequency(term)))
-        for term, count in sorted(Counter(query).items())
-    ]
+def weights(query: Iterable[str], statistics: Statistics) -> dict[str, float]:
+    """What each different term of a question that is held weighs, in the order of the terms, so that sums come out
+    the same."""
+    found = {}
+    for term, count in sorted(Counter(query).items()):
+        if frequency := statistics.frequency(term):
+            found[term] = count * idf(statistics.documents, frequency)
+    return found
 
 
-def norms(lengths: NDArray[np.int64], statistics: Statistics) -> Scores:
-    """What a term frequency competes with in a chunk of each length.  lengths (n,) → (n,)"""
-    if statistics.lengths == "byte":
-        lengths = byte_lengths(lengths)
-    return np.asarray(K1 * (1 - B + B * lengths / max(statistics.average_length, 1e-9)))
+def gains(weight: float, counts: NDArray[np.integer], lengths: NDArray[np.integer], average_length: float) -> Scores:
+    """What a term gives to chunks that say it `counts` times.  counts (n,), lengths (n,) in terms → (n,)"""
+    below: Scores = np.multiply(lengths, K1 * B / max(average_length, 1e-9), dtype=np.float64)
+    below += K1 * (1 - B)
+    below += counts
+    np.divide(counts, below, out=below)
+    below *= weight
+    return below
 
 
-def byte_lengths(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Lengths as Lucene's one-byte norms keep them: exact to 40, then with four significant bits, rounded down."""
-    return _BYTE_LENGTHS[np.searchsorted(_BYTE_LENGTHS, lengths, side="right") - 1]
-
-
-def _decode(byte: int) -> int:
-    if byte < 24:
-        return byte
-    bits, shift = (byte - 24) & 7, ((byte - 24) >> 3) - 1
-    return 24 + (bits if shift < 0 else (bits | 8) << shift)
-
-
-_BYTE_LENGTHS = np.array([_decode(byte) for byte in range(256)], dtype=np.int64)
-
-
-def settle(ids: Ids, scores: Scores) -> tuple[Ids, Scores]:
-    """Ids and scores by (-score, id), scores that are equal but for rounding made equal.  (n,), (n,) → (n,), (n,)"""
-    order = np.lexsort((ids, -scores))
-    ids, scores = ids[order], scores[order]
-    first = np.ones(len(ids), dtype=bool)
-    first[1:] = scores[:-1] - scores[1:] > TIE * np.abs(scores[:-1])
-    scores = scores[first][np.cumsum(first) - 1]  # each group takes its highest score
-    order = np.lexsort((ids, -scores))
+def best(ids: Ids, scores: Scores, k: int) -> tuple[Ids, Scores]:
+    """The k first by (-score, id).  (n,), (n,) → (≤ k,), (≤ k,)"""
+    if len(ids) > k > 0:
+        floor = -np.inf
+        if len(ids) > MANY and len(ids) > SAMPLE * k:  # the k-th best of some is not above that of all
+            some = scores[::SAMPLE]
+            floor = np.partition(some, len(some) - k)[len(some) - k]
+        near = np.flatnonzero(scores >= floor)
+        ids, scores = ids[near], scores[near]
+        keep = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+        ids, scores = ids[keep], scores[keep]
+    order = np.lexsort((ids, -scores))[: max(k, 0)]
     return ids[order], scores[order]
 
 
 def ranking(ids: Ids, scores: Scores, k: int) -> Ranking:
     """The k best as hits with part "bm25"."""
-    ids, scores = settle(ids, scores)
+    ids, scores = best(ids, scores, k)
     return [
         Hit(chunk, score, {"bm25": Part(place, score)})
-        for place, (chunk, score) in enumerate(zip(ids[:k].tolist(), scores[:k].tolist(), strict=True), start=1)
+        for place, (chunk, score) in enumerate(zip(ids.tolist(), scores.tolist(), strict=True), start=1)
     ]
 
 
@@ -106,4 +99,10 @@ def accept(ids: Ids, tokens: Sequence[Sequence[str]], removed: Ids) -> tuple[Ids
     return ids, removed
 
 
-MAX_TERM = 10_000  # characters; tantivy drops a term of 65,530 bytes and more without a word
+def blended(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Weights added up term by term, in the order of the terms."""
+    total: dict[str, float] = {}
+    for part in parts:
+        for term, weight in part.items():
+            total[term] = total.get(term, 0.0) + weight
+    return dict(sorted(total.items()))

@@ -1,190 +1,246 @@
-"""Exact BM25 in memory: the reference for every other backend, and the tail of chunks newer than the main index."""
+"""Exact BM25 over inverted files mapped from disk, and in memory for what came since: one index, any history.
+
+A segment of chunks is never changed. `apply` adds segments, clears bits of removed chunks and merges small segments,
+and puts all of it in place at once. Only living chunks count in the statistics, so a ranking depends on what the index
+holds and on nothing that it held before.
+"""
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.keywords.bm25 import Scores, Statistics, accept, norms, ranking, weights
+from rag.keywords import segments as segment_files
+from rag.keywords import spelling
+from rag.keywords.asked import Asked, Phrase
+from rag.keywords.bm25 import Scores, Statistics, accept, blended, idf, ranking, weights
+from rag.keywords.segments import Segment, built, merge
 from rag.types import Bitmap, Ids, Permitted, Ranking
 
-LENGTHS: Literal["exact", "byte"] = "exact"
-ARRAYS = ("ids", "lengths", "offsets", "rows", "counts")  # of a segment, one file each
+FAN = 16  # segments on disk of about one size that are merged into one
+SMALL = 256  # chunks of a segment in memory that is merged with any newer one
+REMEMBERED = 1_000  # misspelt words whose corrections are kept
+STATE = "state.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Some chunks and their postings, never changed."""
+class State:
+    """The segments at one position, and what follows from them. Never changed."""
 
-    ids: Ids  # (n,)
-    lengths: NDArray[np.int64]  # (n,), in terms
-    alive: NDArray[np.bool_]  # (n,)
-    vocabulary: dict[str, int]  # term → its number t
-    offsets: NDArray[np.int64]  # (terms + 1,): the postings of t are rows[offsets[t]:offsets[t + 1]]
-    rows: NDArray[np.int32]  # (postings,), by term, then ascending
-    counts: NDArray[np.int32]  # (postings,), how often the chunk says the term
+    def __init__(self, position: int, segments: tuple[Segment, ...]) -> None:
+        self.position, self.segments = position, segments
+        self._documents = sum(segment.living() for segment in segments)
+        self.allowed: tuple[Bitmap, list[NDArray[np.bool_]]] | None = None  # the last bitmap, as flags of rows
+        self.corrections: dict[str, list[str]] = {}
+        self._weighed: tuple[Sequence[str], dict[str, float]] | None = None  # of the last question
 
-    def postings(self, term: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The rows that hold a term, and how often."""
-        number = self.vocabulary.get(term)
-        if number is None:
-            return self.rows[:0], self.counts[:0]
-        held = slice(self.offsets[number], self.offsets[number + 1])
-        return self.rows[held], self.counts[held]
+    @cached_property
+    def statistics(self) -> Statistics:
+        terms = sum(int(segment.lengths[segment.alive].sum(dtype=np.int64)) for segment in self.segments)
+        average = terms / self._documents if self._documents else 0.0
+        return Statistics(self._documents, average, self.frequency)
 
-    def score(self, query: Sequence[tuple[str, float]], statistics: Statistics) -> tuple[Scores, NDArray[np.bool_]]:
-        """The score of every row and whether it holds any term.  → (n,), (n,)"""
-        scores, holds = np.zeros(len(self.ids)), np.zeros(len(self.ids), dtype=bool)
-        norm = norms(self.lengths, statistics)
-        for term, weight in query:
-            rows, counts = self.postings(term)
-            scores[rows] += weight * counts / (counts + norm[rows])
-            holds[rows] = True
-        return scores, holds
+    def frequency(self, term: str) -> int:
+        return sum(segment.frequency(term) for segment in self.segments)
+
+    def usable(self, bitmap: Bitmap) -> list[NDArray[np.bool_]]:
+        """Of each segment's rows, which are alive and permitted.  → (n,) a segment"""
+        last = self.allowed
+        if last is None or last[0] is not bitmap:
+            last = (bitmap, [_permitted(segment, bitmap) for segment in self.segments])
+            self.allowed = last
+        return last[1]
+
+    def corrected(self, query: Sequence[str]) -> dict[str, list[str]]:
+        """For each word that no chunk holds, the held ones it may be a misspelling of; those without any left out."""
+        found = {}
+        for word in query.words if isinstance(query, Asked) else ():
+            if not any(map(self.frequency, word)):
+                for term in filter(spelling.correctable, word):
+                    if others := self._similar(term):
+                        found[term] = others
+        return found
+
+    def _similar(self, term: str) -> list[str]:
+        kept = self.corrections.get(term)
+        if kept is None:
+            held = (other for each in self.segments for other in each.vocabulary.alike(term, spelling.spread(term)))
+            kept = spelling.nearest(term, held, self.frequency)
+            if len(self.corrections) < REMEMBERED:
+                self.corrections[term] = kept
+        return kept
+
+    def weights(self, query: Sequence[str]) -> dict[str, float]:
+        """What each held term of a question weighs, and what stands in for a misspelt one."""
+        if not isinstance(query, Asked):  # a list may be changed by whoever holds it
+            return self._weigh(query)
+        last = self._weighed
+        if last is None or last[0] is not query:
+            last = (query, self._weigh(query))
+            self._weighed = last
+        return last[1]
+
+    def _weigh(self, query: Sequence[str]) -> dict[str, float]:
+        said = weights(query, self.statistics)
+        if not isinstance(query, Asked) or not (corrected := self.corrected(query)):
+            return said
+        total = self.statistics.documents
+        stand_in = [
+            {other: spelling.TRUST * query.terms.count(term) * idf(total, self.frequency(other))}
+            for term, others in corrected.items()
+            for other in others
+        ]
+        return blended([said, *stand_in])
 
 
-def _segment(ids: Ids, tokens: Sequence[Sequence[str]]) -> Segment:
-    numbers: defaultdict[str, int] = defaultdict(count().__next__)
-    lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
-    terms = np.fromiter((numbers[term] for chunk in tokens for term in chunk), dtype=np.int64, count=lengths.sum())
-    rows = np.repeat(np.arange(len(ids)), lengths)
-    return _assemble(ids, lengths, dict(numbers), terms, rows, np.ones(len(terms), dtype=np.int64))
-
-
-def _assemble(
-    ids: Ids, lengths: NDArray[np.int64], vocabulary: dict[str, int], terms: Ids, rows: Ids, counts: Ids
-) -> Segment:
-    """A segment from loose postings (p,): equal (term, row) pairs are added up."""
-    pairs, inverse = np.unique(terms * max(len(ids), 1) + rows, return_inverse=True)
-    totals = np.bincount(inverse, weights=counts, minlength=len(pairs)).astype(np.int32)
-    held, at = np.divmod(pairs, max(len(ids), 1))
-    offsets = np.searchsorted(held, np.arange(len(vocabulary) + 1))
-    return Segment(ids, lengths, np.ones(len(ids), dtype=bool), vocabulary, offsets, at.astype(np.int32), totals)
-
-
-def _merge(segments: Sequence[Segment]) -> Segment:
-    """One segment with the living chunks of several."""
-    vocabulary: dict[str, int] = {}
-    terms, rows, counts = [], [], []
-    before = 0
-    for segment in segments:
-        numbers = np.array(
-            [vocabulary.setdefault(term, len(vocabulary)) for term in segment.vocabulary], dtype=np.int64
-        )
-        keep = segment.alive[segment.rows]
-        places = np.cumsum(segment.alive) - 1 + before
-        terms.append(np.repeat(numbers, np.diff(segment.offsets))[keep])
-        rows.append(places[segment.rows][keep])
-        counts.append(segment.counts[keep])
-        before += int(segment.alive.sum())
-    ids = np.concatenate([segment.ids[segment.alive] for segment in segments])
-    lengths = np.concatenate([segment.lengths[segment.alive] for segment in segments])
-    return _assemble(ids, lengths, vocabulary, np.concatenate(terms), np.concatenate(rows), np.concatenate(counts))
+def _permitted(segment: Segment, bitmap: Bitmap) -> NDArray[np.bool_]:
+    flags = np.unpackbits(bitmap.bits, bitorder="little").view(bool)
+    inside = int(np.searchsorted(segment.ids, len(flags)))
+    usable = np.zeros(len(segment.ids), dtype=bool)
+    usable[:inside] = flags[segment.ids[:inside]]
+    usable &= segment.alive
+    return usable
 
 
 class ExactKeywords:
-    """BM25 over segments that are never changed, merged so that each is at least twice the next. `apply` puts a new
-    tuple of segments in place of the old one."""
+    """Terms of chunks under BM25. With a folder it writes segments there and maps them, else they stay in memory."""
 
-    def __init__(self, position: int = 0, segments: tuple[Segment, ...] = ()) -> None:
-        self._state = (position, segments)  # one attribute, so that a search sees all of a change or none
+    def __init__(self, position: int = 0, segments: tuple[Segment, ...] = (), folder: Path | None = None) -> None:
+        self._state = State(position, segments)  # one attribute, so that a search sees all of a change or none
+        self._folder = folder
 
     @property
     def position(self) -> int:
-        return self._state[0]
+        return self._state.position
 
     def __len__(self) -> int:
-        return sum(int(segment.alive.sum()) for segment in self._state[1])
+        return self._state.statistics.documents
 
     def ids(self) -> Ids:
-        held = [segment.ids[segment.alive] for segment in self._state[1]]
+        held = [segment.ids[segment.alive] for segment in self._state.segments]
         return np.sort(np.concatenate(held)) if held else np.empty(0, np.int64)
 
-    def copy(self) -> "ExactKeywords":
-        """An index of its own with the same content; costs nothing."""
-        return ExactKeywords(*self._state)
+    def following(self) -> "ExactKeywords":
+        """An index of its own with the same content, whose changes stay in memory; costs nothing."""
+        return ExactKeywords(self._state.position, self._state.segments)
 
     def apply(self, ids: Ids, tokens: Sequence[Sequence[str]], removed: Ids, upto: int) -> None:
         ids, removed = accept(ids, tokens, removed)
         gone = np.concatenate([removed, ids])
-        segments = [_without(segment, gone) for segment in self._state[1]]
+        segments = [segment.without(gone) for segment in self._state.segments]
         if len(ids):
-            segments.append(_segment(ids, tokens))
-        while len(segments) > 1 and 2 * len(segments[-1].ids) >= len(segments[-2].ids):
-            segments[-2:] = [_merge(segments[-2:])]
-        self._state = (upto, tuple(segment for segment in segments if segment.alive.any()))
+            segments.append(self._kept([built(ids, tokens)]))
+        segments = [segment for segment in segments if segment.alive.any()]
+        while (last := self._alike(segments)) > 1:
+            segments[-last:] = [self._kept(segments[-last:])]
+        self._state = State(upto, tuple(segments))
+
+    def _alike(self, segments: Sequence[Segment]) -> int:
+        """How many of the last segments are to become one. Files are never merged into memory."""
+        if not segments:
+            return 0
+        fan, least = (2, SMALL) if self._folder is None else (FAN, 0)
+        limit, number = max(2 * len(segments[-1].ids), least), 0
+        for segment in reversed(segments):
+            if len(segment.ids) > limit or (self._folder is None and segment.folder is not None):
+                break
+            number += 1
+        return number if number >= fan else 0
+
+    def _kept(self, segments: Sequence[Segment]) -> Segment:
+        """Several segments as one, in the folder where there is one."""
+        if self._folder is None:
+            return segments[0] if len(segments) == 1 else merge(segments)
+        home = next(path for number in count() if not (path := self._folder / f"segment-{number:06d}").exists())
+        home.mkdir()
+        merge(segments, segment_files.into(home))
+        for segment in segments:
+            if segment.folder is not None and segment.folder.parent == self._folder:
+                shutil.rmtree(segment.folder, ignore_errors=True)  # still mapped: where files cannot go yet, they stay
+        return segment_files.mapped(home)
 
     def statistics(self) -> Statistics:
-        """Of the living chunks, with exact lengths."""
-        segments = self._state[1]
-        documents = sum(int(segment.alive.sum()) for segment in segments)
-        terms = sum(int(segment.lengths[segment.alive].sum()) for segment in segments)
+        """Of the living chunks."""
+        return self._state.statistics
 
-        def frequency(term: str) -> int:
-            return sum(int(segment.alive[segment.postings(term)[0]].sum()) for segment in segments)
+    def corrected(self, query: Sequence[str]) -> dict[str, list[str]]:
+        """For each word of a question that no chunk holds, those it is taken for; {} where nothing is replaced."""
+        return self._state.corrected(query)
 
-        return Statistics(documents, terms / documents if documents else 0.0, frequency, "exact")
+    def search(self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted) -> list[Ranking]:
+        state, bitmap = self._state, permitted.bitmap()
+        return [_search(state, query, k, bitmap) for query in queries]
 
-    def search(
-        self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted, statistics: Statistics | None = None
-    ) -> list[Ranking]:
-        segments = self._state[1]
-        statistics = statistics or self.statistics()
-        bitmap = permitted.bitmap()
-        return [_search(segments, query, k, bitmap, statistics) for query in queries]
+    def scores(self, query: Sequence[str], ids: Ids) -> Scores:
+        """The scores of chunks (n,) that search gives them, whoever may see them; 0 where it would not find them."""
+        state, wanted = self._state, np.asarray(ids, dtype=np.int64)
+        weighed = state.weights(query)
+        found = np.zeros(len(wanted))
+        for segment in state.segments:
+            here, rows = segment.place(wanted)
+            scores = segment.score_rows(rows, weighed, state.statistics.average_length)
+            if isinstance(query, Asked) and query.phrases:
+                scores[~np.isin(rows, _holding(segment, query.phrases, np.unique(rows)))] = 0
+            found[here] = scores
+        return found
+
+    def holding(self, phrases: Iterable[Phrase], permitted: Permitted) -> Ids:
+        """The permitted chunks that hold every phrase, ascending."""
+        state, wanted = self._state, tuple(phrases)
+        found = [np.empty(0, np.int64)]
+        for segment, usable in zip(state.segments, state.usable(permitted.bitmap()), strict=True):
+            found.append(segment.ids[_holding(segment, wanted, np.flatnonzero(usable).astype(np.int32))])
+        return np.sort(np.concatenate(found))
 
     def dead(self) -> float:
-        return 0.0  # removed chunks leave the statistics at once
+        return 0.0  # removed chunks leave the statistics at once, and the files when they are saved
 
     def save(self, folder: Path) -> None:
-        position, segments = self._state
-        merged = _merge(segments) if segments else _segment(np.empty(0, np.int64), [])
-        (folder / "vocabulary.txt").write_text("\n".join(merged.vocabulary), encoding="utf-8", newline="\n")
-        (folder / "state.json").write_text(json.dumps({"position": position}), encoding="utf-8")
-        for name in ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(merged, name))
+        state = self._state
+        (folder / STATE).write_text(json.dumps({"position": state.position}), encoding="utf-8")
+        if len(state.segments) == 1 and (only := state.segments[0]).folder is not None and only.alive.all():
+            segment_files.copy(only.folder, folder)
+        else:
+            merge(state.segments or [built(np.empty(0, np.int64), [])], segment_files.into(folder))
 
 
-def _without(segment: Segment, gone: Ids) -> Segment:
-    dies = np.isin(segment.ids, gone)
-    return replace(segment, alive=segment.alive & ~dies) if dies.any() else segment
-
-
-def _search(
-    segments: Sequence[Segment], query: Sequence[str], k: int, bitmap: Bitmap, statistics: Statistics
-) -> Ranking:
-    weighed = weights(query, statistics)
+def _search(state: State, query: Sequence[str], k: int, bitmap: Bitmap) -> Ranking:
+    weighed = state.weights(query)
+    if not weighed or k < 1:
+        return []
     ids, scores = [np.empty(0, np.int64)], [np.empty(0)]
-    for segment in segments:
-        rough, holds = segment.score(weighed, statistics)
-        found = np.flatnonzero(holds & segment.alive)
-        found = found[bitmap.mask(segment.ids[found])]
-        ids.append(segment.ids[found])
-        scores.append(rough[found])
-    return ranking(np.concatenate(ids), np.concatenate(scores), max(k, 0))
+    for segment, usable in zip(state.segments, state.usable(bitmap), strict=True):
+        if isinstance(query, Asked) and query.phrases:
+            held = _holding(segment, query.phrases, np.flatnonzero(usable).astype(np.int32))
+            found = segment.score_rows(held, weighed, state.statistics.average_length)
+            scores.append(found[found > 0])
+            ids.append(segment.ids[held[found > 0]])
+        else:
+            every = segment.score(weighed, state.statistics.average_length)
+            rows = np.flatnonzero((every > 0) & usable)
+            scores.append(every[rows])
+            ids.append(segment.ids[rows])
+    return ranking(np.concatenate(ids), np.concatenate(scores), k)
+
+
+def _holding(segment: Segment, phrases: Iterable[Phrase], rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Those rows that hold each phrase in one of its ways.  (n,) ascending → (h,) ascending"""
+    for phrase in phrases:
+        rows = np.unique(np.concatenate([segment.holding(way, rows) for way in phrase]))
+    return rows
 
 
 def new(folder: Path) -> ExactKeywords:
-    """An empty index; nothing is written before `save`."""
-    return ExactKeywords()
+    """An empty index that works in this folder."""
+    return ExactKeywords(folder=folder)
 
 
 def open(folder: Path) -> ExactKeywords:
-    """What `save` wrote. Raises OSError or ValueError when it is not there or not whole."""
-    text = (folder / "vocabulary.txt").read_text(encoding="utf-8")
-    vocabulary = {term: number for number, term in enumerate(text.split("\n") if text else ())}
-    position = int(json.loads((folder / "state.json").read_text(encoding="utf-8"))["position"])
-    try:
-        ids, lengths, offsets, rows, counts = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS)
-    except EOFError as error:
-        raise ValueError(f"{folder}: an array is cut off") from error
-    if len(offsets) != len(vocabulary) + 1:
-        raise ValueError(f"{folder}: {len(vocabulary)} terms but postings of {len(offsets) - 1}")
-    segment = Segment(ids, lengths, np.ones(len(ids), dtype=bool), vocabulary, offsets, rows, counts)
-    return ExactKeywords(position, (segment,) if len(ids) else ())
+    """What `save` wrote, mapped. Raises OSError or ValueError when it is not there or not whole."""
+    position = int(json.loads((folder / STATE).read_text(encoding="utf-8"))["position"])
+    segment = segment_files.mapped(folder)
+    return ExactKeywords(position, (segment,) if len(segment.ids) else (), folder)

@@ -1,4 +1,5 @@
-"""Rerankers: models that read question and text together. A backend is a module here, chosen by `name:rest`."""
+"""Rerankers: models that read question and text together. A backend is a module here, chosen by `name:rest`; a path or
+a hub id alone is a cross-encoder."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -13,12 +14,17 @@ def names() -> list[str]:
 
 
 def load(model: str) -> Reranker:
-    """The reranker that `name:rest` means.
+    """The reranker that `name:rest` means, or the cross-encoder of a folder or hub id.
 
     Raises WrongSetting for a name that does not exist, ModelNotReady when the model is not there or of another kind.
     """
-    name, _, rest = model.partition(":")
+    name, colon, rest = model.partition(":")
+    if not colon and "/" in model:
+        name, rest = "cross_encoder", model
     if name not in names() or not rest:
-        raise WrongSetting(f"no reranker {model!r}: write cross_encoder:<folder or hub id>")
+        raise WrongSetting(
+            f"no reranker {model!r}: write the folder of a cross-encoder (./folder), its hub id (owner/name), or "
+            "cross_encoder:<either>"
+        )
     reranker: Reranker = import_module(f"{__name__}.{name}").load(rest)
     return reranker

@@ -52,7 +52,10 @@ def load(rest: str) -> Reranker:
             model_kwargs={"use_safetensors": True},
         )
     except Exception as error:  # the libraries below raise a dozen kinds, and each means that it cannot be used
-        raise ModelNotReady(f"the reranker {rest} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise ModelNotReady(
+            f"the reranker {rest} cannot be loaded: {type(error).__name__}: {error}; nothing is downloaded by a "
+            "search, so fetch a hub's model first: hf download owner/name"
+        ) from error
     if model.config.num_labels != 1:
         raise ModelNotReady(f"{rest} is no reranker: it has {model.config.num_labels} outputs, and one is wanted")
     return CrossEncoded(f"cross_encoder:{rest}", model)

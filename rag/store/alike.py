@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, and_, exists, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select
 
 from ingest.minhash import signatures
 from rag.store import near
+from rag.store.among import DIALECTS, among
 from rag.store.collections import Collection, by_id, lock
 from rag.store.contents import NewContent, parts
 from rag.store.database import now
@@ -350,12 +351,14 @@ def together(connection: Connection, collection: Collection, ranking: Sequence[i
     return Alike(tuple(shown), others)
 
 
+_DIGESTS = {
+    dialect: select(chunks.c.id, chunks.c.digest).where(among(chunks.c.id, "ids", dialect)) for dialect in DIALECTS
+}
+
+
 def _digests(connection: Connection, ids: Sequence[int]) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    for part in parts(ids):
-        rows = connection.execute(select(chunks.c.id, chunks.c.digest).where(chunks.c.id.in_(part)))
-        found |= {row[0]: bytes(row[1]) for row in rows}
-    return found
+    rows = connection.execute(_DIGESTS[connection.dialect.name], {"ids": ids}).all()
+    return {row[0]: bytes(row[1]) for row in rows}
 
 
 def _pairs(
@@ -370,17 +373,18 @@ def _pairs(
         return [(keys[0], key) for keys in holders.values() for key in keys[1:]]
     found: list[tuple[int, int]] = []
     for part in parts(sorted(holders)):
-        rows = connection.execute(
-            select(decisions.c.digest, decisions.c.against_digest).where(
-                decisions.c.collection_id == collection_id,
-                decisions.c.scope == "chunk",
-                decisions.c.level == rule.level,
-                decisions.c.similarity >= rule.threshold,
-                decisions.c.ended_at.is_(None),
-                decisions.c.digest.in_(part),
-            )
-        )
-        for one, other in rows:
+        given = {"collection_id": collection_id, "level": rule.level, "threshold": rule.threshold, "digests": part}
+        for one, other in connection.execute(_PAIRS, given):
             if bytes(other) in holders:
                 found.append((holders[bytes(one)][0], holders[bytes(other)][0]))
     return found
+
+
+_PAIRS = select(decisions.c.digest, decisions.c.against_digest).where(
+    decisions.c.collection_id == bindparam("collection_id"),
+    decisions.c.scope == "chunk",
+    decisions.c.level == bindparam("level"),
+    decisions.c.similarity >= bindparam("threshold"),
+    decisions.c.ended_at.is_(None),
+    decisions.c.digest.in_(bindparam("digests", expanding=True)),
+)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import Conflict, NotFound, WrongUsage
@@ -203,10 +203,13 @@ def counts(connection: Connection, collection_id: int) -> CollectionCounts:
 
 def position(connection: Connection, collection_id: int) -> int:
     """The last committed position; one indexed read."""
-    found = connection.scalar(select(collections.c.position).where(collections.c.id == collection_id))
+    found = connection.scalar(_POSITION, {"collection_id": collection_id})
     if found is None:
         raise NotFound(f"no collection with id {collection_id}")
     return int(found)
+
+
+_POSITION = select(collections.c.position).where(collections.c.id == bindparam("collection_id"))
 
 
 def lock(connection: Connection, collection_id: int) -> int:

@@ -6,10 +6,12 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, exists, func, or_, select, true
 
 from rag.errors import NotFound
-from rag.store.permitted import Predicate
+from rag.store.among import DIALECTS, among
+from rag.store.filters import Own, keys, matches, microseconds, origin_of
+from rag.store.permitted import Predicate, require_known
 from rag.store.tables import chunks, contents, document_labels, documents, sources
 from rag.types import Hit, Metadata, Passage, Place
 
@@ -104,7 +106,11 @@ def _values(connection: Connection, rows: Sequence[Row[Any]]) -> list[StoredDocu
 def listing(
     connection: Connection, predicate: Predicate, at: int, *, after: int = 0, limit: int
 ) -> list[StoredDocument]:
-    """The documents that may be seen, by id, beginning behind the id `after`."""
+    """The documents that may be seen, by id, beginning behind the id `after`.
+
+    Raises WrongFilter for a field that none of them has.
+    """
+    require_known(connection, predicate, at)
     query = (
         _select()
         .where(predicate.documents(connection.dialect.name, at), documents.c.id > after)
@@ -261,44 +267,118 @@ def chunk_texts(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
     return {key: row.text for key, row in _chunk_rows(connection, list(ids)).items()}
 
 
+_CHUNKS = {  # statements of every search are made once: making one takes longer than the database does
+    dialect: select(
+        chunks.c.id,
+        chunks.c.content_id,
+        chunks.c.headings,
+        chunks.c.page,
+        chunks.c.start,
+        chunks.c.end,
+        func.substr(contents.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start).label("text"),
+    )
+    .join(contents, contents.c.id == chunks.c.content_id)
+    .where(among(chunks.c.id, "ids", dialect))
+    for dialect in DIALECTS
+}
+
+
 def _chunk_rows(connection: Connection, ids: Sequence[int]) -> Mapping[int, Any]:
-    found: dict[int, Any] = {}
-    for i in range(0, len(ids), MANY):
-        for row in connection.execute(
-            select(
-                chunks.c.id,
-                chunks.c.content_id,
-                chunks.c.headings,
-                chunks.c.page,
-                chunks.c.start,
-                chunks.c.end,
-                func.substr(contents.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start).label("text"),
-            )
-            .join(contents, contents.c.id == chunks.c.content_id)
-            .where(chunks.c.id.in_(ids[i : i + MANY]))
-        ):
-            found[row.id] = row
-    return found
+    rows = connection.execute(_CHUNKS[connection.dialect.name], {"ids": ids}).all()
+    return {row[0]: row for row in rows}
+
+
+def _placed(dialect: str, *, labelled: bool, filtered: bool) -> Select[Any]:
+    """The documents that stand at a position and hold one of some contents, by id; under one of some labels if they
+    have any; with what a filter may ask.
+
+    The sum keeps SQLite from the index over a whole collection, which it takes for as good as that over contents.
+    """
+    asked = (documents.c.media_type, documents.c.owner, documents.c.created_at, documents.c.source_id)
+    mine = document_labels.c.document_id == documents.c.id
+    shared = document_labels.c.label.in_(bindparam("labels", expanding=True))
+    seen = or_(~exists().where(mine).correlate(documents), exists().where(mine, shared).correlate(documents))
+    return (
+        select(
+            documents.c.content_id,
+            documents.c.id,
+            documents.c.uri,
+            documents.c.external_id,
+            contents.c.title,
+            documents.c.name,
+            documents.c.metadata,
+            *(asked if filtered else ()),
+        )
+        .join(contents, contents.c.id == documents.c.content_id)
+        .where(
+            among(documents.c.content_id, "ids", dialect),
+            documents.c.collection_id + 0 == bindparam("collection_id"),
+            documents.c.added_position <= bindparam("at"),
+            or_(documents.c.removed_position.is_(None), documents.c.removed_position > bindparam("at")),
+            seen if labelled else true(),
+        )
+        .order_by(documents.c.id)
+    )
+
+
+_PLACES = {
+    (dialect, labelled, filtered): _placed(dialect, labelled=labelled, filtered=filtered)
+    for dialect in DIALECTS
+    for labelled in (False, True)
+    for filtered in (False, True)
+}
+_SOURCES = select(sources.c.id, sources.c.uri).where(sources.c.id.in_(bindparam("ids", expanding=True)))
+_LANGUAGES = select(contents.c.id, contents.c.language).where(contents.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def _places(connection: Connection, content_ids: set[int], predicate: Predicate, at: int) -> dict[int, list[Place]]:
     found: dict[int, list[Place]] = {}
-    wanted = sorted(content_ids)
+    given: dict[str, object] = {"ids": sorted(content_ids), "collection_id": predicate.collection_id, "at": at}
+    if predicate.labels is not None:
+        given["labels"] = sorted(predicate.labels)
+    statement = _PLACES[connection.dialect.name, predicate.labels is not None, predicate.filter is not None]
+    rows = connection.execute(statement, given).all()
+    for row in _passing(connection, rows, predicate):
+        place = Place(row.id, row.uri, row.external_id, shown_title(row.title, row.name), row.metadata)
+        found.setdefault(row.content_id, []).append(place)
+    return found
+
+
+def _passing(connection: Connection, rows: Sequence[Row[Any]], predicate: Predicate) -> Sequence[Row[Any]]:
+    """Those of some documents that pass the filter: looked at one by one, since a new filter's SQL takes longer to be
+    made than a page of documents to be read."""
+    if predicate.filter is None or not rows:
+        return rows
+    tree = predicate.filter.tree()
+    asked = keys(tree)
+    source: dict[int, str] = {}
+    if asked & {"source", "origin"}:
+        source = _texts(connection, _SOURCES, {row.source_id for row in rows if row.source_id is not None})
+    language: dict[int, str] = {}
+    if "language" in asked:
+        language = _texts(connection, _LANGUAGES, {row.content_id for row in rows})
+    passing = []
+    for row in rows:
+        origin = source.get(row.source_id)
+        texts = {
+            "uri": row.uri,
+            "external_id": row.external_id,
+            "title": shown_title(row.title, row.name),
+            "media_type": row.media_type,
+            "owner": row.owner,
+            "language": language.get(row.content_id) or None,
+            "source": origin,
+            "origin": origin_of(row.uri if origin is None else origin),
+        }
+        if matches(tree, Own(texts, microseconds(row.created_at), row.metadata)):
+            passing.append(row)
+    return passing
+
+
+def _texts(connection: Connection, statement: Select[int, str], ids: set[int]) -> dict[int, str]:
+    """What a statement for ids and texts says of these ids."""
+    found: dict[int, str] = {}
+    wanted = sorted(ids)
     for i in range(0, len(wanted), MANY):
-        for row in connection.execute(
-            select(
-                documents.c.content_id,
-                documents.c.id,
-                documents.c.uri,
-                documents.c.external_id,
-                contents.c.title,
-                documents.c.name,
-                documents.c.metadata,
-            )
-            .join(contents, contents.c.id == documents.c.content_id)
-            .where(predicate.documents(connection.dialect.name, at), documents.c.content_id.in_(wanted[i : i + MANY]))
-            .order_by(documents.c.id)
-        ):
-            place = Place(row.id, row.uri, row.external_id, shown_title(row.title, row.name), row.metadata)
-            found.setdefault(row.content_id, []).append(place)
+        found |= {row[0]: row[1] for row in connection.execute(statement, {"ids": wanted[i : i + MANY]})}
     return found

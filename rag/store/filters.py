@@ -1,47 +1,88 @@
-"""Filters over documents: the JSON people write becomes one SQL condition, the same on SQLite and PostgreSQL.
+"""Filters over documents: the JSON that people write becomes a tree of tests, which three places answer alike.
 
-{"year": {"$gte": 2020}, "$or": [{"lang": "en"}, {"lang": {"$exists": false}}]}: keys name metadata, or one of the
-document's own fields; several keys must all hold. A missing key equals nothing, so $ne, $nin and $not hold for it, as
-in MongoDB, whose operator names these are. Numbers compare with numbers, texts with texts by code point (dates in
-ISO 8601 therefore in order), booleans with booleans; across kinds nothing matches. A list in the metadata matches
-when one of its items does.
+{"year": {"$gte": 2020}, "$or": [{"language": "en"}, {"tags": {"$exists": false}}]}: keys name metadata, or one of the
+document's own fields, beside which metadata of the same name count as well; several keys must all hold. A missing key
+equals nothing, so $ne, $nin and $not hold for it, as in MongoDB, whose operator names these are. Numbers compare with
+numbers, texts with texts by code point (dates in ISO 8601 therefore in order), booleans with booleans; across kinds
+nothing matches. A list in the metadata (tags) matches when one of its items does. `added_at` is a moment: a date stands
+for its whole day, a time without a zone is UTC.
+
+SQL compiles the tree (rag/store/conditions.py: the reference), rag/store/columns.py evaluates it over a collection's
+columns in memory, and `matches` over one document.
 """
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import (
-    ColumnElement,
-    Numeric,
-    Text,
-    and_,
-    case,
-    cast,
-    column,
-    false,
-    func,
-    literal,
-    literal_column,
-    not_,
-    or_,
-    select,
-    true,
-)
-from sqlalchemy.dialects.postgresql import JSONB
+from datetime import UTC, date, datetime, timedelta
 
 from rag.errors import WrongFilter
-from rag.store.tables import contents, documents
 
-FIELDS = ("uri", "external_id", "title", "media_type", "owner")
+TEXTS = ("uri", "external_id", "title", "media_type", "owner", "language", "source", "origin")
+MOMENT = "added_at"
+FIELDS = (*TEXTS, MOMENT)
 OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$and", "$or", "$not")
+ORDERS = ("$gt", "$gte", "$lt", "$lte")
 MAX_DEPTH = 20
 MAX_TERMS = 500
+MAX_VALUES = 5_000  # in all lists of a filter together
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Scalar = str | int | float | bool
-Test = Callable[[ColumnElement[Any], Any], ColumnElement[bool]]
+
+
+# ── the tree ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple["Node", ...]  # none: holds
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    parts: tuple["Node", ...]  # none: does not hold
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """The document has the field, and not null."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A value of the field equals one of these."""
+
+    key: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A value of the field lies on this side of a number or text."""
+
+    key: str
+    operator: str  # of ORDERS
+    value: str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class During:
+    """The document came in at a moment in [start, end), in microseconds since 1970; None is open."""
+
+    start: int | None
+    end: int | None
+
+
+Node = All | Either | Not | There | OneOf | Order | During
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +102,54 @@ class Filter:
                 raise WrongFilter(f"the filter is not JSON ({error}): {given[:200]}") from error
         if not isinstance(value, Mapping):
             raise WrongFilter('a filter is a JSON object such as {"year": {"$gte": 2020}}')
-        _condition(value, "sqlite", depth=0, budget=[MAX_TERMS])  # what can be compiled is well formed
+        _conditions(value, depth=0, budget=[MAX_TERMS, MAX_VALUES])
         return cls(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
-    def condition(self, dialect: str) -> ColumnElement[bool]:
-        """True, or false, never NULL, for each row of `documents` joined with `contents`."""
-        return _condition(json.loads(self.canonical), dialect, depth=0, budget=[MAX_TERMS])
+    def tree(self) -> Node:
+        """What is asked, as tests."""
+        return _conditions(json.loads(self.canonical), depth=0, budget=[MAX_TERMS, MAX_VALUES])
 
 
-def _condition(value: object, dialect: str, *, depth: int, budget: list[int]) -> ColumnElement[bool]:
+def keys(node: Node) -> set[str]:
+    """Every field that a filter names."""
+    match node:
+        case All(parts) | Either(parts):
+            return set().union(*(keys(part) for part in parts))
+        case Not(part):
+            return keys(part)
+        case During():
+            return {MOMENT}
+        case _:
+            return {node.key}
+
+
+def must_be_known(node: Node) -> set[str]:
+    """The keys of the metadata that a filter takes to be there in some document: those that it names, unless it asks
+    ($exists, null) whether a document has them."""
+    return keys(node) - _asked(node) - set(FIELDS)
+
+
+def _asked(node: Node) -> set[str]:
+    match node:
+        case All(parts) | Either(parts):
+            return set().union(*(_asked(part) for part in parts))
+        case Not(part):
+            return _asked(part)
+        case There(key):
+            return {key}
+        case _:
+            return set()
+
+
+# ── from JSON ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _conditions(value: object, *, depth: int, budget: list[int]) -> Node:
     if depth > MAX_DEPTH:
         raise WrongFilter(f"the filter is nested deeper than {MAX_DEPTH}")
     if not isinstance(value, Mapping):
         raise WrongFilter(f"expected an object of conditions, found {json.dumps(value)[:100]}")
-    terms: list[ColumnElement[bool]] = []
+    terms: list[Node] = []
     for key, operand in value.items():
         budget[0] -= 1
         if budget[0] < 0:
@@ -82,63 +157,80 @@ def _condition(value: object, dialect: str, *, depth: int, budget: list[int]) ->
         if key in ("$and", "$or"):
             if not isinstance(operand, list) or not operand:
                 raise WrongFilter(f"{key} takes a list of at least one condition")
-            parts = [_condition(part, dialect, depth=depth + 1, budget=budget) for part in operand]
-            terms.append(and_(*parts) if key == "$and" else or_(*parts))
+            parts = tuple(_conditions(part, depth=depth + 1, budget=budget) for part in operand)
+            terms.append(All(parts) if key == "$and" else Either(parts))
         elif key == "$not":
-            terms.append(not_(_condition(operand, dialect, depth=depth + 1, budget=budget)))
+            terms.append(Not(_conditions(operand, depth=depth + 1, budget=budget)))
         elif key.startswith("$"):
             raise WrongFilter(f"unknown operator {key}; there are: {', '.join(OPERATORS)}")
         else:
-            terms.append(_field(key, operand, dialect, depth=depth + 1, budget=budget))
-    return and_(true(), *terms)
+            terms.append(_field(key, operand, depth=depth + 1, budget=budget))
+    return terms[0] if len(terms) == 1 else All(tuple(terms))
 
 
-def _field(key: str, operand: object, dialect: str, *, depth: int, budget: list[int]) -> ColumnElement[bool]:
+def _field(key: str, operand: object, *, depth: int, budget: list[int]) -> Node:
+    if not key or '"' in key or "\\" in key or "\x00" in key:
+        raise WrongFilter(f"{key!r} cannot be the name of a field: it is empty or holds a quote, backslash or NUL")
+    if any("\ud800" <= character <= "\udfff" for character in key):
+        raise WrongFilter(f"{key!r} cannot be the name of a field: it holds lone surrogates")
     if not isinstance(operand, Mapping):
-        return _compare(key, "$eq", operand, dialect)
+        return _compare(key, "$eq", operand)
     if not operand:
         raise WrongFilter(f"{key}: an empty condition; write a value or an operator such as $eq")
-    terms = []
+    if depth > MAX_DEPTH:
+        raise WrongFilter(f"the filter is nested deeper than {MAX_DEPTH}")
+    terms: list[Node] = []
     for operator, value in operand.items():
         budget[0] -= 1
         if operator == "$not":
-            terms.append(not_(_field(key, value, dialect, depth=depth + 1, budget=budget)))
+            terms.append(Not(_field(key, value, depth=depth + 1, budget=budget)))
         elif operator in OPERATORS and operator not in ("$and", "$or"):
-            terms.append(_compare(key, operator, value, dialect))
+            budget[1] -= len(value) if isinstance(value, list) else 0
+            if budget[1] < 0:
+                raise WrongFilter(f"the filter has more than {MAX_VALUES} values in its lists")
+            terms.append(_compare(key, operator, value))
         else:
             raise WrongFilter(f"{key}: unknown operator {operator}; there are: {', '.join(OPERATORS)}")
-    return and_(*terms)
+    return terms[0] if len(terms) == 1 else All(tuple(terms))
 
 
-def _compare(key: str, operator: str, value: object, dialect: str) -> ColumnElement[bool]:
+def _compare(key: str, operator: str, value: object) -> Node:
     if operator == "$exists":
         if not isinstance(value, bool):
             raise WrongFilter(f"{key}: $exists takes true or false")
-        there = _there(key, dialect)
-        return there if value else not_(there)
+        return There(key) if value else Not(There(key))
     if operator in ("$in", "$nin"):
         if not isinstance(value, list):
             raise WrongFilter(f"{key}: {operator} takes a list")
         if len(value) > MAX_TERMS:
             raise WrongFilter(f"{key}: {operator} takes at most {MAX_TERMS} values")
-        found = or_(false(), *(_equals(key, item, dialect) for item in value))
-        return found if operator == "$in" else not_(found)
-    if operator == "$eq":
-        return _equals(key, value, dialect)
-    if operator == "$ne":
-        return not_(_equals(key, value, dialect))
+        found = _one_of(key, value)
+        return found if operator == "$in" else Not(found)
+    if operator in ("$eq", "$ne"):
+        found = _one_of(key, [value])
+        return found if operator == "$eq" else Not(found)
+    if key == MOMENT:
+        start, end = _moment(operator, value)
+        return {
+            "$gt": During(end, None),
+            "$gte": During(start, None),
+            "$lt": During(None, start),
+            "$lte": During(None, end),
+        }[operator]
     scalar = _scalar(key, operator, value)
     if isinstance(scalar, bool):
         raise WrongFilter(f"{key}: {operator} takes a number or a text")
-    return _any_item(key, scalar, dialect, _ORDER[operator])
+    return Order(key, operator, scalar)
 
 
-_ORDER: dict[str, Test] = {
-    "$gt": lambda column, value: column > value,
-    "$gte": lambda column, value: column >= value,
-    "$lt": lambda column, value: column < value,
-    "$lte": lambda column, value: column <= value,
-}
+def _one_of(key: str, values: Sequence[object]) -> Node:
+    wanted = [value for value in values if value is not None]
+    parts: list[Node] = [Not(There(key))] if len(wanted) < len(values) else []
+    if key == MOMENT:
+        parts += [During(*_moment("$eq", value)) for value in wanted]
+    elif wanted or not parts:
+        parts.append(OneOf(key, tuple(_scalar(key, "$eq", value) for value in wanted)))
+    return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
 
 def _scalar(key: str, operator: str, value: object) -> Scalar:
@@ -153,85 +245,99 @@ def _scalar(key: str, operator: str, value: object) -> Scalar:
     return value
 
 
-def _equals(key: str, value: object, dialect: str) -> ColumnElement[bool]:
-    if value is None:
-        return not_(_there(key, dialect))
-    return _any_item(key, _scalar(key, "$eq", value), dialect, lambda column, wanted: column == wanted)
-
-
-def _there(key: str, dialect: str) -> ColumnElement[bool]:
-    own = _own(key)
-    if own is not None:
-        return own.is_not(None)
-    path = _path(key)
-    if dialect == "postgresql":
-        found = func.jsonb_extract_path(documents.c.metadata, key, type_=JSONB)
-        return func.coalesce(func.jsonb_typeof(found) != "null", false())
-    return func.coalesce(func.json_type(documents.c.metadata, path) != "null", false())
-
-
-def _any_item(key: str, value: Scalar, dialect: str, test: Test) -> ColumnElement[bool]:
-    """Whether the value under `key`, or one item of it when it is a list, has the kind of `value` and passes."""
-    own = _own(key)
-    if own is not None:
-        if not isinstance(value, str):
-            return false()
-        return func.coalesce(test(own.collate("C" if dialect == "postgresql" else "BINARY"), value), false())
-    _path(key)
-    if dialect == "postgresql":
-        return _any_item_postgresql(key, value, test)
-    return _any_item_sqlite(key, value, test)
-
-
-def _any_item_sqlite(key: str, value: Scalar, test: Test) -> ColumnElement[bool]:
-    kinds = (
-        ("true", "false") if isinstance(value, bool) else ("text",) if isinstance(value, str) else ("integer", "real")
+def _moment(operator: str, value: object) -> tuple[int, int]:
+    """The first microsecond of a date or time, and the first after it."""
+    wrong = WrongFilter(
+        f'{MOMENT}: {operator} takes a date or time in ISO 8601 such as "2026-11-21" or "2026-11-21T14:30:00Z", '
+        f"not {json.dumps(value)[:60]}"
     )
-    path = _path(key)
-    # json_each walks the items of a list, and gives the value itself when it is a scalar.
-    items = func.json_each(documents.c.metadata, path).table_valued("value", "type").alias()
-    return (
-        select(literal(1))
-        .select_from(items)
-        .where(
-            func.json_type(documents.c.metadata, path) != "object",
-            items.c.type.in_(kinds),
-            test(items.c.value, int(value) if isinstance(value, bool) else value),
-        )
-        .correlate(documents)
-        .exists()
-    )
+    if not isinstance(value, str):
+        raise wrong
+    try:
+        if len(value) == len("2026-11-21"):
+            day = date.fromisoformat(value)
+            start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            length = 24 * 60 * 60 * 1_000_000
+        else:
+            start = datetime.fromisoformat(value)
+            start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+            length = 1
+        return microseconds(start), min(microseconds(start) + length, LAST)
+    except (ValueError, OverflowError) as error:
+        raise wrong from error
 
 
-def _any_item_postgresql(key: str, value: Scalar, test: Test) -> ColumnElement[bool]:
-    found = func.jsonb_extract_path(documents.c.metadata, key, type_=JSONB)
-    listed = case(
-        (func.jsonb_typeof(found) == "array", found),
-        (found.is_(None), cast([], JSONB)),
-        else_=func.jsonb_build_array(found),
-    )
-    items = func.jsonb_array_elements(listed).table_valued(column("value", JSONB)).alias()
-    kind = func.jsonb_typeof(items.c.value)
-    plain = items.c.value.op("#>>")(literal_column("'{}'"))
-    typed: ColumnElement[Any]
-    if isinstance(value, bool):
-        wanted, typed, passes = "boolean", plain, test(plain, "true" if value else "false")
-    elif isinstance(value, str):
-        wanted, typed = "string", cast(plain, Text).collate("C")
-        passes = test(typed, value)
-    else:
-        wanted, typed = "number", case((kind == "number", cast(plain, Numeric)), else_=None)
-        passes = func.coalesce(test(typed, value), false())
-    return select(literal(1)).select_from(items).where(kind == wanted, passes).correlate(documents).exists()
+def microseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def _path(key: str) -> str:
-    if not key or '"' in key or "\\" in key or "\x00" in key:
-        raise WrongFilter(f"{key!r} cannot be the name of a field: it is empty or holds a quote, backslash or NUL")
-    return f'$."{key}"'
+LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+"""The end of the calendar, which stands for what would lie behind it."""
 
 
-def _own(key: str) -> ColumnElement[Any] | None:
-    if key == "title":
-        return func.coalesce(func.nullif(contents.c.title, ""), documents.c.name)
-    return documents.c[key] if key in FIELDS else None
+# ── one document ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a filter may ask of a document: its own fields by name, None where it has none, and its metadata."""
+
+    texts: Mapping[str, str | None]
+    added: int  # microseconds since 1970
+    metadata: Mapping[str, object]
+
+
+def origin_of(address: str) -> str | None:
+    """How a document came in, as far as its address tells: file, web, upload, text, or another scheme of its own."""
+    scheme, colon, _ = address.partition(":")
+    return None if not colon or not scheme else "web" if scheme in ("http", "https") else scheme
+
+
+def items(document: Own, key: str) -> list[object]:
+    """The values of a document's field, one by one: its own, then the metadata's, a list's each by itself. An object,
+    and a list within a list, is one value that equals nothing; null is none."""
+    own = document.texts.get(key)
+    found = document.metadata.get(key)
+    return [*([] if own is None else [own]), *(found if isinstance(found, list) else [] if found is None else [found])]
+
+
+def there(document: Own, key: str) -> bool:
+    """Whether a document has a field, and not null; an empty list is there."""
+    return key == MOMENT or document.texts.get(key) is not None or document.metadata.get(key) is not None
+
+
+def matches(node: Node, document: Own) -> bool:
+    """Whether one document passes; a few microseconds a test."""
+    match node:
+        case All(parts):
+            return all(matches(part, document) for part in parts)
+        case Either(parts):
+            return any(matches(part, document) for part in parts)
+        case Not(part):
+            return not matches(part, document)
+        case There(key):
+            return there(document, key)
+        case During(start, end):
+            return (start is None or document.added >= start) and (end is None or document.added < end)
+        case OneOf(key, values):
+            return any(kind(item) == kind(value) and item == value for item in items(document, key) for value in values)
+        case Order(key, operator, value):
+            return any(_on_side(item, operator, value) for item in items(document, key))
+
+
+def kind(value: object) -> str:
+    """text, number, boolean, or other: only values of one kind compare, and those of the last not at all."""
+    return {bool: "boolean", int: "number", float: "number", str: "text"}.get(type(value), "other")
+
+
+def _on_side(item: object, operator: str, value: str | int | float) -> bool:
+    if isinstance(item, str) and isinstance(value, str):
+        pass
+    elif isinstance(item, bool) or not isinstance(item, (int, float)) or isinstance(value, str):
+        return False
+    if operator == "$gt":
+        return item > value  # type: ignore[operator]  # of one kind, as seen above
+    if operator == "$gte":
+        return item >= value  # type: ignore[operator]
+    return item < value if operator == "$lt" else item <= value  # type: ignore[operator]

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from rag.types import Bitmap, Ids, Permitted, Ranking, Vectors
 from rag.vectors.finalists import MARGIN, accept, questions, rank, read_array, read_state, write_state
+from rag.vectors.tuning import Tuning
+
+CHECKED_WHEN_READ: frozenset[str] = frozenset()
 
 
 class ExactVectors:
@@ -26,9 +29,20 @@ class ExactVectors:
     def ids(self) -> Ids:
         return self._state[1]
 
-    def rows(self) -> Vectors:
-        """The vectors (n, d), in the order of `ids()`."""
-        return self._state[2]
+    @property
+    def tuning(self) -> Tuning:
+        return Tuning("exact", "the exact backend compares all rows, whatever their number", 1.0, len(self))
+
+    def tune(self, recall: float, *, anew: bool = False) -> None:
+        """There is nothing to settle."""
+
+    def take(self, places: Ids) -> Vectors:
+        """The vectors (n, d) at these places of `ids()`."""
+        return np.asarray(self._state[2][places])
+
+    @property
+    def dim(self) -> int:
+        return int(self._state[2].shape[1])
 
     def copy(self) -> "ExactVectors":
         """An index of its own with the same content; costs nothing."""
@@ -78,7 +92,7 @@ def scan(queries: Vectors, ids: Ids, rows: Vectors, k: int, inside: NDArray[np.b
         return [rank(query, ids[chosen], rows[chosen], k) for query in queries]
     rankings = []
     for query in queries:
-        rough = rows @ query  # (n,), right to within half the margin
+        rough = np.vecdot(rows, query)  # (n,), right to within half the margin; `@` would wake a thread that spins on
         if inside is not None:
             rough[~inside] = -np.inf
         finalists = np.flatnonzero(rough >= np.partition(rough, -k)[-k] - MARGIN)
@@ -86,12 +100,12 @@ def scan(queries: Vectors, ids: Ids, rows: Vectors, k: int, inside: NDArray[np.b
     return rankings
 
 
-def new(dim: int) -> ExactVectors:
+def new(dim: int, scratch: Path | None = None) -> ExactVectors:
     """An empty index."""
     return ExactVectors(0, np.empty(0, np.int64), np.empty((0, dim), np.float32))
 
 
-def open(folder: Path) -> ExactVectors:
+def open(folder: Path, scratch: Path | None = None) -> ExactVectors:
     """What `save` wrote, the rows mapped from the file."""
     position, dim, ids = read_state(folder)
     rows = read_array(folder / "rows.npy")

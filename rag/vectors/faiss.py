@@ -1,159 +1,254 @@
-"""Nearest neighbours with FAISS: a flat inner-product index, filtered inside the search by a bitmap of chunk ids."""
+"""Nearest neighbours in a form chosen by size: all rows compared, or candidates named by FAISS and ranked exactly.
+
+    few rows      rows.f32 is compared whole, by BLAS
+    many          quantised lists in memory name candidates, filtered by the bitmap; rows.f32 decides among them
+
+Whatever the form, few permitted chunks are gathered and compared exactly, the scores of hits are exact, and k hits come
+back whenever k permitted chunks are held: a search that finds fewer looks into more lists, then compares all.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rag.types import Bitmap, Ids, Permitted, Ranking, Vectors
+from rag.types import Bitmap, Hit, Ids, Part, Permitted, Ranking, Vectors
+from rag.vectors import lists as quantised
+from rag.vectors import rows as stored
+from rag.vectors import tuning
 from rag.vectors.exact import scan
-from rag.vectors.finalists import MARGIN, accept, questions, rank, read_state, write_state
+from rag.vectors.finalists import accept, questions, read_state, write_state
+from rag.vectors.lists import Lists, Selector
+from rag.vectors.rows import HeldRows, Spool, StoredRows, steps
+from rag.vectors.tuning import Tuning
 
-if TYPE_CHECKING:
-    import faiss
+FEW = 2_000  # permitted rows up to which they are gathered and compared
+LISTS_FROM = 12_000  # rows from which lists pay: comparing all takes longer than about a millisecond and a half
+GROWN = 2.0  # how much larger an index is when its quantiser is learnt anew …
+DRIFTED = 1.25  # … and when the depth of its search is measured anew
+DEAD = 0.2  # share of removed rows in the lists from which they are written anew
+CHECKED_WHEN_READ = frozenset({stored.FILE})
+"""Files that this backend checks itself, when it reads them."""
 
-FEW = 2_000  # permitted rows up to which they are gathered and scanned
-FILE = "vectors.faiss"
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Everything a search needs, so that it sees all of a change or none."""
+
+    position: int
+    ids: Ids  # (n,), ascending
+    rows: HeldRows
+    lists: Lists | None
+    tuning: Tuning
 
 
 class FaissVectors:
-    """IndexIDMap2 over IndexFlatIP. An opened index is mapped from its file; the first `apply` copies it into memory,
-    because adding to a mapped FAISS index ends the process."""
+    """Searched by many threads at once; `apply` and `tune` belong to one owner, and no search while they run."""
 
-    def __init__(self, position: int, index: faiss.IndexIDMap2, mapped: bool) -> None:
-        self._position = position
-        self._index = index
-        self._mapped = mapped
-        self._see()
-
-    def _see(self) -> None:
-        """Views of FAISS's own memory, never copied; they hold for as long as the index is not changed."""
-        import faiss
-
-        n, dim = self._index.ntotal, self._index.d
-        flat = faiss.downcast_index(self._index.index)
-        self._rows: Vectors = np.empty((0, dim), np.float32)
-        if n:
-            self._rows = faiss.rev_swig_ptr(flat.get_xb(), n * dim).reshape(n, dim)  # type: ignore[attr-defined]
-        self._row_ids: Ids = faiss.vector_to_array(self._index.id_map)  # in FAISS's order
-        ascending = bool((np.diff(self._row_ids) > 0).all())
-        self._order = None if ascending else np.argsort(self._row_ids)
-        self._ids = self._row_ids if self._order is None else self._row_ids[self._order]
-        self._last: tuple[Bitmap, Ids, NDArray[np.bool_], faiss.IDSelectorBitmap] | None = None
+    def __init__(self, held: _Held, dim: int, scratch: Path | None) -> None:
+        self._held = held
+        self._dim = dim
+        self._scratch = scratch
+        self._last: tuple[Bitmap, Selector | None] | None = None
 
     @property
     def position(self) -> int:
-        return self._position
+        return self._held.position
+
+    @property
+    def tuning(self) -> Tuning:
+        """How it searches, and why."""
+        return self._held.tuning
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._held.ids)
 
     def ids(self) -> Ids:
-        return self._ids
+        return self._held.ids
 
-    def rows(self) -> Vectors:
-        """The vectors (n, d), in the order of `ids()`."""
-        return self._rows if self._order is None else self._rows[self._order]
+    def take(self, places: Ids) -> Vectors:
+        """The vectors (n, d) at these places of `ids()`. Raises IndexDamaged when one is not what was written."""
+        return self._held.rows.take(np.asarray(places, dtype=np.int64))
+
+    # ── changing ──
 
     def apply(self, ids: Ids, vectors: Vectors, removed: Ids, upto: int) -> None:
-        import faiss
-
-        ids, vectors, removed = accept(ids, vectors, removed, self._index.d)
-        if self._mapped:
-            self._index, self._mapped = _flat(self._row_ids, self._rows), False
-        gone = np.intersect1d(np.concatenate([removed, ids]), self._ids)
-        if len(gone):
-            self._index.remove_ids(faiss.IDSelectorBatch(gone))
+        held = self._held
+        ids, vectors, removed = accept(ids, vectors, removed, self._dim)
+        gone = _places(held.ids, np.concatenate([removed, ids]))
+        if not len(ids) and not len(gone):
+            self._held = replace(held, position=upto)
+            return
+        rows = held.rows
+        at = np.arange(len(held.ids)) if rows.at is None else rows.at
+        first = rows.stored + len(rows.newer)
         if len(ids):
-            self._index.add_with_ids(vectors, ids)
-        self._position = upto
-        self._see()
+            rows.newer.append(vectors, self._scratch)
+            if held.lists is not None:
+                held.lists.add(ids, vectors)
+        kept = held.ids
+        if len(gone):
+            kept, at = np.delete(kept, gone), np.delete(at, gone)
+        kept, at = np.concatenate([kept, ids]), np.concatenate([at, np.arange(first, first + len(ids))])
+        if len(kept) > 1 and not (np.diff(kept) > 0).all():
+            order = np.argsort(kept)
+            kept, at = kept[order], at[order]
+        self._held = replace(held, position=upto, ids=kept, rows=rows.followed(at))
+
+    def tune(self, recall: float, *, anew: bool = False) -> None:
+        """Choose the form for the rows held and measure how deep to search for this recall; with `anew`, learn
+        everything from the rows held now. Costs nothing while little has changed."""
+        held, began = self._held, time.perf_counter()
+        count, lists, now = len(held.ids), held.lists, held.tuning
+        if count < LISTS_FROM or recall >= 1:
+            why = f"{count} rows, fewer than {LISTS_FROM}: comparing all is fast" if recall < 1 else "exact was asked"
+            self._held = replace(held, lists=None, tuning=Tuning("exact", why, recall, count))
+            return
+        dead = 0.0 if lists is None else 1 - count / max(1, len(lists))
+        learnt = now.learnt
+        if lists is None or anew or count >= GROWN * learnt or dead > DEAD:
+            lists, learnt = self._learnt(), count
+        elif now.asked == recall and count < DRIFTED * now.rows:
+            return
+        found = tuning.tuned(lists, held.ids, held.rows.take, recall)
+        seconds = round(time.perf_counter() - began, 1)
+        if found is None:
+            why = f"no depth of search in quantised lists reached recall {recall} on this collection's vectors"
+            self._held = replace(held, lists=None, tuning=Tuning("exact", why, recall, count, seconds=seconds))
+            return
+        why = f"{count} rows, {LISTS_FROM} or more: candidates from quantised lists, ranked by their exact rows"
+        chosen = Tuning("lists", why, recall, count, learnt, lists.count, tuning.QUERIES, found, seconds)
+        self._held = replace(held, lists=lists, tuning=chosen)
+
+    def _learnt(self) -> Lists:
+        held = self._held
+        lists = quantised.count_for(len(held.ids))
+        wanted = max(quantised.LEAST, lists * quantised.TRAINED_ON)
+        random = np.random.default_rng(len(held.ids))
+        chosen = np.sort(random.permutation(len(held.ids))[:wanted])
+        return quantised.filled(quantised.train(held.rows.take(chosen), lists), self._blocks())
+
+    def _blocks(self) -> Iterator[tuple[Ids, Vectors]]:
+        for block in steps(len(self._held.ids)):
+            yield self._held.ids[block], self._held.rows.take(block)
+
+    # ── searching ──
 
     def search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]:
-        queries = questions(queries, self._index.d)
-        rows, inside, selector = self._permitted(permitted.bitmap())
-        if k < 1 or not len(rows):
+        held = self._held
+        queries, bitmap = questions(queries, self._dim), permitted.bitmap()
+        if k < 1 or not len(held.ids):
             return [[] for _ in queries]
-        if selector is None or len(rows) <= max(FEW, k):
-            return scan(queries, self._row_ids[rows], self._rows[rows], k)
-        if 2 * len(rows) >= len(self._ids):  # one BLAS pass over all is faster than FAISS's flat scan of half
-            return scan(queries, self._row_ids, self._rows, k, inside if len(rows) < len(self._ids) else None)
-        return [self._nearest(query, k, rows, selector) for query in queries]
+        count = bitmap.count()
+        if count <= max(FEW, k) or held.lists is None:
+            return _compared(held, queries, k, bitmap, count)
+        selector = self._selector(bitmap, count)
+        share = 1.0 if selector is None else min(1.0, count / len(held.ids))
+        return [_found(held, held.lists, query, k, bitmap, selector, share) for query in queries]
 
-    def _permitted(self, bitmap: Bitmap) -> tuple[Ids, NDArray[np.bool_] | None, faiss.IDSelectorBitmap | None]:
-        """The permitted rows, ordered by chunk id; and, unless they are few, the same set by row and as FAISS takes
-        it. The last large one is kept."""
-        import faiss
-
-        if bitmap.count() <= FEW and len(self._ids):
-            ids = bitmap.ids()
-            places = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-            return self._at(places[self._ids[places] == ids]), None, None
+    def _selector(self, bitmap: Bitmap, count: int) -> Selector | None:
+        """The permitted set as FAISS takes it, None when it is all that is held; the last one is kept."""
         last = self._last
         if last is None or last[0] is not bitmap:
-            inside = bitmap.mask(self._row_ids)
-            rows = self._at(np.flatnonzero(bitmap.mask(self._ids)))
-            selector = faiss.IDSelectorBitmap(np.ascontiguousarray(bitmap.bits))  # type: ignore[call-arg,arg-type]
-            last = (bitmap, rows, inside, selector)
+            ids = self._held.ids
+            everything = count >= len(ids) and bool(bitmap.mask(ids).all())
+            last = (bitmap, None if everything else Selector(bitmap))
             self._last = last
-        return last[1], last[2], last[3]
-
-    def _at(self, places: Ids) -> Ids:
-        """Places in `ids()` as rows in FAISS's own order."""
-        return places if self._order is None else np.asarray(self._order[places])
-
-    def _nearest(self, query: Vectors, k: int, rows: Ids, selector: faiss.IDSelectorBitmap) -> Ranking:
-        """The k nearest of the permitted rows: FAISS names the finalists, fetched until its scores leave the margin."""
-        import faiss
-
-        settings = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        fetch = k + 16
-        while fetch < min(len(rows), 16 * k + 1024):
-            scores, found = self._index.search(query[None, :], fetch, params=settings)
-            floor = scores[0, k - 1] - MARGIN
-            if scores[0, -1] < floor:
-                chosen = found[0][scores[0] >= floor]
-                at = self._at(np.searchsorted(self._ids, chosen))
-                return rank(query, chosen, self._rows[at], k)
-            fetch *= 4
-        return scan(query[None, :], self._row_ids[rows], self._rows[rows], k)[0]  # more ties than are worth fetching
+        return last[1]
 
     def save(self, folder: Path) -> None:
-        import faiss
-
-        faiss.write_index(self._index, str(folder / FILE))
-        write_state(folder, self._position, self._index.d, self._ids)
-
-
-def _flat(ids: Ids, rows: Vectors) -> faiss.IndexIDMap2:
-    import faiss
-
-    index = faiss.IndexIDMap2(faiss.IndexFlatIP(rows.shape[1]))
-    if len(ids):
-        index.add_with_ids(np.ascontiguousarray(rows), ids)
-    return index
+        held = self._held
+        write_state(folder, held.position, self._dim, held.ids)
+        stored.write(folder, (rows for _, rows in self._blocks()))
+        held.tuning.save(folder)
+        if held.lists is not None:
+            held.lists.save(folder)
 
 
-def new(dim: int) -> FaissVectors:
+def _places(held: Ids, wanted: Ids) -> Ids:
+    """Where the wanted ids stand among those held; those not held are left out."""
+    if not len(held):
+        return np.empty(0, np.int64)
+    at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return np.asarray(at[held[at] == wanted], dtype=np.int64)
+
+
+def _compared(held: _Held, queries: Vectors, k: int, bitmap: Bitmap, count: int) -> list[Ranking]:
+    """The k nearest, by comparing all that are permitted."""
+    ids = held.ids
+    if count <= len(ids) // 2:
+        return _gathered(held, queries, k, _places(ids, bitmap.ids()))
+    inside = bitmap.mask(ids)
+    whole = held.rows.whole()
+    if whole is None:
+        return _gathered(held, queries, k, np.flatnonzero(inside))
+    return scan(queries, ids, whole, k, None if inside.all() else inside)
+
+
+def _gathered(held: _Held, queries: Vectors, k: int, places: Ids) -> list[Ranking]:
+    """The k nearest of the rows at these places, so many at a time that they fit into memory."""
+    rankings: list[Ranking] = [[] for _ in queries]
+    for block in steps(len(places)):
+        some = places[block]
+        rankings = [
+            _merged(before, more, k)
+            for before, more in zip(rankings, scan(queries, held.ids[some], held.rows.take(some), k), strict=True)
+        ]
+    return rankings
+
+
+def _merged(one: Ranking, other: Ranking, k: int) -> Ranking:
+    if not one or not other:
+        return one or other
+    best = sorted([*one, *other], key=lambda hit: (-hit.score, hit.chunk_id))[:k]
+    return [Hit(hit.chunk_id, hit.score, {"dense": Part(place, hit.score)}) for place, hit in enumerate(best, start=1)]
+
+
+def _found(
+    held: _Held, lists: Lists, query: Vectors, k: int, bitmap: Bitmap, selector: Selector | None, share: float
+) -> Ranking:
+    """The k nearest among the candidates that the lists name. Looks deeper while the last candidate's quantised score
+    is as good as that of a hit (equal rows have equal scores), or while there are too few. query (d,)"""
+    probed, fetch = held.tuning.at(k, share)
+    while fetch <= min(len(held.ids), 64 * k + 16_384):
+        named, scores = lists.candidates(query[None, :], fetch, probed, selector)
+        if len(named) < fetch and probed < lists.count:
+            probed = lists.count  # what is permitted lies elsewhere
+            continue
+        chosen, first = np.unique(named, return_index=True)
+        at = np.minimum(np.searchsorted(held.ids, chosen), len(held.ids) - 1)
+        there = held.ids[at] == chosen  # a removed row stays in the lists until they are written anew
+        ranking = scan(query[None, :], chosen[there], held.rows.take(at[there]), k)[0]
+        if len(named) < fetch:
+            if len(ranking) == k:
+                return ranking  # every permitted row was looked at
+            break  # or nearly: FAISS leaves out those of the lowest score that there can be
+        if len(ranking) == k:
+            hits = np.searchsorted(chosen, [hit.chunk_id for hit in ranking])
+            if scores[first[hits]].min() > scores[-1]:
+                return ranking
+        fetch *= 4
+    return _compared(held, query[None, :], k, bitmap, bitmap.count())[0]
+
+
+def new(dim: int, scratch: Path | None = None) -> FaissVectors:
     """An empty index."""
-    return FaissVectors(0, _flat(np.empty(0, np.int64), np.empty((0, dim), np.float32)), mapped=False)
+    rows = HeldRows(None, Spool(dim), np.empty(0, np.int64))
+    return FaissVectors(_Held(0, np.empty(0, np.int64), rows, None, Tuning("exact", "empty", 0, 0)), dim, scratch)
 
 
-def open(folder: Path) -> FaissVectors:
-    """What `save` wrote, mapped from the file. Raises ValueError when it is not such an index."""
-    import faiss
-
+def open(folder: Path, scratch: Path | None = None) -> FaissVectors:
+    """What `save` wrote. Raises OSError or ValueError when it is not there or not such an index."""
     position, dim, ids = read_state(folder)
-    try:
-        index = faiss.read_index(str(folder / FILE), faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError as error:
-        raise ValueError(f"{folder / FILE}: FAISS cannot read it: {error}") from error
-    if not isinstance(index, faiss.IndexIDMap2) or index.d != dim or index.metric_type != faiss.METRIC_INNER_PRODUCT:
-        raise ValueError(f"{folder / FILE}: not a flat inner-product index of {dim} dimensions")
-    opened = FaissVectors(position, index, mapped=True)
-    if not np.array_equal(opened.ids(), ids):
-        raise ValueError(f"{folder}: its two lists of chunk ids differ")
-    return opened
+    told = tuning.read(folder)
+    rows = StoredRows(folder, dim)
+    if len(rows) != len(ids):
+        raise ValueError(f"{folder}: {len(ids)} ids but {len(rows)} rows")
+    lists = quantised.read(folder / quantised.FILE, dim) if told.form == "lists" else None
+    if lists is not None and lists.count != told.lists:
+        raise ValueError(f"{folder}: {lists.count} lists, but tuned for {told.lists}")
+    return FaissVectors(_Held(position, ids, HeldRows(rows, Spool(dim), None), lists, told), dim, scratch)

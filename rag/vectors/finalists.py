@@ -14,18 +14,24 @@ MARGIN = 1e-4
 of its k-th best is a finalist. 384 roundings of 6e-8 each are 2.3e-5 at the very worst."""
 
 
-def rank(query: NDArray[np.float32], ids: Ids, rows: Vectors, k: int) -> Ranking:
-    """The k best of the finalists by (-score, chunk_id). query (d,), ids (n,), rows (n, d)
+def cosines(query: NDArray[np.float32], rows: Vectors) -> NDArray[np.float32]:
+    """The inner product of a query (d,) with each row (n, d), the same whichever rows stand beside it.  → (n,)
 
-    Products are summed in float64 one row at a time, then rounded to float32: the sum of a row does not depend on
-    which rows stand beside it, as it does in a matrix product.
+    Products are summed in float64 one row at a time, then rounded to float32: in a matrix product the sum of a row
+    depends on the others.
     """
-    products = rows.astype(np.float64) * query.astype(np.float64)  # (n, d)
-    scores = products.sum(axis=1).astype(np.float32)  # (n,)
+    products = rows.astype(np.float64)  # (n, d)
+    products *= query
+    return np.asarray(products.sum(axis=1), dtype=np.float32)
+
+
+def rank(query: NDArray[np.float32], ids: Ids, rows: Vectors, k: int) -> Ranking:
+    """The k best of the finalists by (-score, chunk_id). query (d,), ids (n,), rows (n, d)"""
+    scores = cosines(query, rows)
     order = np.lexsort((ids, -scores))[:k]
     return [
-        Hit(int(ids[row]), float(scores[row]), {"dense": Part(place, float(scores[row]))})
-        for place, row in enumerate(order, start=1)
+        Hit(chunk, score, {"dense": Part(place, score)})
+        for place, (chunk, score) in enumerate(zip(ids[order].tolist(), scores[order].tolist(), strict=True), start=1)
     ]
 
 

@@ -74,6 +74,14 @@ def test_one_score_a_pair(folder: Path) -> None:
     assert reranker.relevance([]).shape == (0,)
 
 
+def test_a_path_alone_is_a_cross_encoder(folder: Path) -> None:
+    named = rerankers.load(str(folder))
+    assert named.name == f"cross_encoder:{folder}"
+    assert np.array_equal(named.relevance(PAIRS), rerankers.load(f"cross_encoder:{folder}").relevance(PAIRS))
+    with pytest.raises(ModelNotReady, match=r"(?s)cross-encoder/none cannot be loaded.*hf download"):
+        rerankers.load("cross-encoder/none")
+
+
 def test_a_pair_has_its_score_whatever_stands_beside_it(folder: Path) -> None:
     reranker = rerankers.load(f"cross_encoder:{folder}")
     together = reranker.relevance(PAIRS)

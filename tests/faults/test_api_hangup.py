@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import uvicorn
 
@@ -112,7 +113,7 @@ def test_a_hang_up_ends_the_answer_and_is_logged_as_cancelled(app: App, accept: 
 
 def cancelled(rag: Client) -> bool:
     """Whether a question was counted as cancelled."""
-    text = rag._http.get("/metrics").text
+    text = rag._wire.send("GET", "/metrics").text
     return 'rag_asks_total{generator="slow",outcome="cancelled"} 1.0' in text
 
 
@@ -124,7 +125,7 @@ def test_health_is_answered_while_every_answer_thread_is_busy(app: App) -> None:
         asked = [ask(address, "text/event-stream") for _ in range(ANSWERS + 2)]
         for _ in range(ANSWERS):
             assert slow.speaking.acquire(timeout=WAIT_S)
-        assert rag._http.get("/api/health", timeout=WAIT_S).status_code == 200
+        assert httpx.get(f"{address}/api/health", timeout=WAIT_S).status_code == 200
         assert rag.search("otters").hits
         for connection in asked:
             connection.close()
@@ -159,7 +160,7 @@ def test_an_upload_that_breaks_off_is_no_fault_of_the_server(app: App, caplog: p
         connection.close()
         broken = 'rag_http_requests_total{method="POST",route="/api/documents",status="499"} 1.0'
         for _ in until("the upload is counted as broken off"):
-            if broken in rag._http.get("/metrics").text:
+            if broken in rag._wire.send("GET", "/metrics").text:
                 break
         assert list(rag.collections()) == []
     assert "unexpected" not in caplog.text

@@ -1,5 +1,6 @@
 """Publishing is killed at every step, files are flipped, cut and deleted: an index is whole, or known not to be."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import pytest
 
 from rag.generations import Generation
 from rag.snapshots import Indexes
+from rag.vectors import faiss
+from rag.vectors.rows import StoredRows
 from tests.conftest import ROOT
-from tests.feeds import allowed
-from tests.test_snapshots import VECTORS, assert_right, filled, indexes
+from tests.feeds import allowed, nearest
+from tests.test_snapshots import VECTORS, assert_right, filled, indexes, plain
 
 KILLED = 99
 
@@ -129,11 +132,12 @@ def test_the_harness_sees_damage_that_goes_unnoticed(tmp_path: Path, monkeypatch
     ours = published(tmp_path)
     feed = filled(60)
     right = ours.view().vectors.search(VECTORS, 60, allowed(feed.rows))
-    [path] = tmp_path.glob("*/*/vectors/vectors.faiss")
+    [path] = tmp_path.glob("*/*/vectors/rows.f32")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x40
     path.write_bytes(content)
-    monkeypatch.setattr(Generation, "verify", lambda self, part: None)
+    monkeypatch.setattr(Generation, "verify", lambda self, part, unread: None)
+    monkeypatch.setattr(StoredRows, "_compare", lambda self, places, rows: None)
     careless = indexes(tmp_path, feed)
     assert careless.view().vectors.search(VECTORS, 60, allowed(feed.rows)) != right
     assert careless.damage == ()
@@ -166,11 +170,50 @@ def test_every_flipped_bit_is_found_and_healed(tmp_path: Path, caplog: pytest.Lo
     assert indexes(tmp_path, feed).check() == []
 
 
+def test_a_bit_that_flips_where_a_search_is_the_first_to_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening does not read the rows; the question that does is answered from the database, and so is what follows."""
+    monkeypatch.setattr(faiss, "FEW", 10)
+    monkeypatch.setattr(faiss, "LISTS_FROM", 40)
+    feed = filled(200)
+    assert indexes(tmp_path, feed).publish() == 1
+    [path] = tmp_path.glob("*/0000000001/vectors/rows.f32")
+    assert json.loads((path.parent / "tuning.json").read_text())["form"] == "lists"
+    content = bytearray(path.read_bytes())
+    alive = feed.live_ids(feed.now).tolist()
+    row, chunk = 50, alive[50]
+    content[row * 16 + 3] ^= 0x10
+    path.write_bytes(content)
+    ours = indexes(tmp_path, feed)
+    view = ours.view()
+    elsewhere = [each for each in alive if each != chunk][:9]
+    rows = {each: feed.rows[each].vector for each in alive}
+    for may in (elsewhere, [*elsewhere, chunk]):
+        assert ours.damage == ()  # the row was not read yet
+        assert (view.generation, ours.view().generation) == (1, 1)
+        found = plain(view.vectors.search(VECTORS, 5, allowed(may)))
+        assert found == [nearest(query, rows, 5, frozenset(may)) for query in VECTORS]
+    assert f"row {row}" in ours.damage[0]
+    assert ours.damage[0] in caplog.text
+    assert_right(view, feed)  # the same view goes on, without the snapshot
+    assert np.array_equal(view.vectors.rows([chunk]), feed.rows[chunk].vector[None, :])
+    assert_right(ours.view(), feed)
+    assert ours.view().generation == 0
+    feed.commit([(9_999, VECTORS[0], "river")])
+    assert_right(ours.view(), feed)
+    assert ours.check() != []
+    assert ours.due(ours.view())
+    assert ours.publish() == 2
+    assert (ours.check(), ours.view().generation, ours.damage) == ([], 2, ())
+    assert_right(ours.view(), feed)
+
+
 @pytest.mark.parametrize("what", ["flip", "cut", "empty", "gone"])
 def test_publishing_over_damage_writes_everything_anew(tmp_path: Path, what: str) -> None:
     feed = filled(60)
     published(tmp_path)
-    path = next(iter(tmp_path.glob("*/0000000001/keywords/*.idx")))
+    path = next(iter(tmp_path.glob("*/0000000001/keywords/rows.npy")))
     content = path.read_bytes()
     if what == "gone":
         path.unlink()

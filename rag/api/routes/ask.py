@@ -7,8 +7,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from rag.api.answers import documented
+from rag.api.fusing import fusion
 from rag.api.house import House
 from rag.api.models import AskRequest, AskResult
+from rag.api.refining import check_reranker, refining
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.api.streams import EventStream, Whole, wants_events
 from rag.ask import Answering, Question, Step, stream
@@ -31,7 +33,8 @@ async def ask(asked: AskRequest, request: Request, house: TheHouse, principal: A
     """Answer a question from the documents that the asker may see; the interaction is logged whatever happens."""
     house.check_question(asked.question)
     check_generator(asked.generator, house)
-    question = to_question(asked, house)
+    check_reranker(asked.rerank, house)
+    question = await to_thread.run_sync(to_question, asked, house, principal, limiter=house.answers)
     answering = await to_thread.run_sync(open_answering, house, asked, principal, limiter=house.answers)
 
     def steps(cancel: CancelToken) -> Generator[Step, None, None]:
@@ -51,10 +54,10 @@ def check_generator(name: str | None, house: House) -> None:
 
 
 def open_answering(house: House, asked: AskRequest, principal: Principal) -> Answering:
-    return house.app.answering(asked.collection, principal.tenant_id, asked.generator)
+    return house.app.answering(asked.collection, principal.tenant_id, asked.generator, asked.rerank)
 
 
-def to_question(asked: AskRequest, house: House) -> Question:
+def to_question(asked: AskRequest, house: House, principal: Principal) -> Question:
     """The request with the settings' own values where it names none."""
     settings = house.app.settings
     return Question(
@@ -62,7 +65,8 @@ def to_question(asked: AskRequest, house: House) -> Question:
         k=asked.k or settings.passages,
         mode=asked.mode or settings.mode,  # settings check the mode
         where=None if asked.filter is None else Filter.parse(asked.filter),
-        fusion=house.app.fusion(),
+        fusion=fusion(asked, house, principal),
         generation=house.app.generation(asked.seed, asked.temperature),
         conversation_id=asked.conversation_id,
+        refining=refining(asked, house),
     )

@@ -3,7 +3,9 @@
 from fastapi import APIRouter
 
 from rag.api.answers import Json, documented
+from rag.api.fusing import fusion
 from rag.api.models import SearchRequest, SearchResult
+from rag.api.refining import check_reranker, refining
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.search import Search, search
 from rag.shapes import search_json
@@ -16,13 +18,14 @@ router = APIRouter(tags=["search"], route_class=StrictRoute)
 def find(asked: SearchRequest, house: TheHouse, principal: Asker) -> Json:
     """The best passages among what the asker may see, best first, as of the last committed change."""
     house.check_question(asked.query)
+    check_reranker(asked.rerank, house)
     app = house.app
-    mode = asked.mode or app.settings.mode
+    mode = asked.mode or app.settings.mode  # settings check the mode
     where = None if asked.filter is None else Filter.parse(asked.filter)
     found = search(
         app.opened(asked.collection, principal.tenant_id),
-        Search(asked.query, asked.k, mode, where, app.fusion()),  # settings check the mode
+        Search(asked.query, asked.k, mode, where, fusion(asked, house, principal), refining(asked, house)),
         principal,
-        app.reranker(),
+        app.reranker(asked.rerank),
     )
     return Json(search_json(found, asked.query, mode, asked.k))

@@ -1,0 +1,335 @@
+"""A small typed client of the API. Errors come back as the classes of rag.errors that the server raised.
+
+with Client("http://127.0.0.1:8000") as rag:
+    rag.add_text("Otters hold hands while they sleep.", title="Otters")
+    print(rag.ask("What do otters do while they sleep?").answer)
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict, Unpack
+from urllib.parse import quote
+
+import httpx
+
+from rag.api.models import (
+    AskResult,
+    Collection,
+    Collections,
+    DocumentLine,
+    Documents,
+    DocumentWhole,
+    Duplicate,
+    Duplicates,
+    Evaluation,
+    EvaluationComparison,
+    EvaluationRun,
+    Evaluations,
+    FeedbackResult,
+    Hit,
+    IngestResult,
+    InteractionLine,
+    Interactions,
+    InteractionWhole,
+    Job,
+    JobItem,
+    JobItems,
+    SearchResult,
+    Sync,
+    SyncDifference,
+    Syncs,
+    WhyResult,
+)
+from rag.client.wire import Wire, error_of, events, form, given
+from rag.types import Metadata
+
+__all__ = ["Client", "Event", "How", "Started", "Text", "error_of", "events"]
+
+TIMEOUT_S = 60.0
+
+Word = str | int | float | bool | None
+
+
+class How(TypedDict, total=False):
+    """How a question is searched. What is left out, or None, is as the collection and the server's settings say."""
+
+    mode: str | None  # hybrid, semantic, keyword
+    collection: str | None
+    filter: Metadata | None
+    fusion: str | None  # weighted, rrf
+    alpha: float | None  # weight of meaning in weighted fusion, 0 to 1
+    rrf_k: int | None
+    depth: int | None  # candidates of each ranking
+    rerank: str | None  # off, or the settings' own reranker
+    diversify: float | None  # relevance against variety, 0 to 1; 1 keeps the order
+    per_document: int | None  # passages of one document, at most; 0: any number
+    neighbours: int | None  # chunks that a passage is widened by on either side
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What was found, before the first word."""
+
+    interaction_id: str
+    passages: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Some more of the answer."""
+
+    text: str
+
+
+Event = Started | Text | AskResult
+
+
+class Client:
+    """One server, reached with one token. Close it, or use it in a `with` block. Safe to share between threads.
+
+    Every method raises a RagError: the server's own (NotFound, WrongUsage, GeneratorFailed, …), or NotReady when the
+    server cannot be reached.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._wire = Wire(url, token=token, timeout_s=timeout_s, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._wire.close()
+
+    # ── search and ask ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def search(self, query: str, *, k: int = 10, **how: Unpack[How]) -> SearchResult:
+        """The best passages, best first, and what each stage did."""
+        return self._wire.shaped(SearchResult, "POST", "/api/search", json=given(query=query, k=k, **how))
+
+    def why(self, query: str, document: str | int, *, k: int | None = None, **how: Unpack[How]) -> WhyResult:
+        """Which stage lost a document (its id, uri or external id) when this is asked, or where it is found. Without k
+        as many passages as an answer is given."""
+        body = given(query=query, document=str(document), k=k, **how)
+        return self._wire.shaped(WhyResult, "POST", "/api/why", json=body)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        generator: str | None = None,
+        conversation_id: str | None = None,
+        seed: int | None = None,
+        temperature: float | None = None,
+        **how: Unpack[How],
+    ) -> AskResult:
+        """An answer with its citations, passages and scores."""
+        sampled = {"seed": seed, "temperature": temperature}
+        body = given(question=question, k=k, generator=generator, conversation_id=conversation_id, **sampled, **how)
+        return self._wire.shaped(AskResult, "POST", "/api/ask", json=body)
+
+    def stream(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        generator: str | None = None,
+        conversation_id: str | None = None,
+        seed: int | None = None,
+        temperature: float | None = None,
+        **how: Unpack[How],
+    ) -> Iterator[Event]:
+        """The same in steps: Started, some Text, the AskResult. Closing the iterator ends the answer on the server."""
+        sampled = {"seed": seed, "temperature": temperature}
+        body = given(question=question, k=k, generator=generator, conversation_id=conversation_id, **sampled, **how)
+        with closing(self._wire.events("/api/ask", body)) as told:
+            for name, data in told:
+                yield _event(name, data)
+
+    # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add_files(
+        self,
+        paths: Sequence[Path],
+        *,
+        collection: str | None = None,
+        metadata: Metadata | None = None,
+        labels: Sequence[str] = (),
+    ) -> IngestResult:
+        """Upload files; they can be found when this returns. Those that could not be read are in `failures`."""
+        files, data = form(paths, collection, metadata, labels)
+        return self._wire.shaped(IngestResult, "POST", "/api/documents", files=files, data=data)
+
+    def submit_files(
+        self,
+        paths: Sequence[Path],
+        *,
+        collection: str | None = None,
+        metadata: Metadata | None = None,
+        labels: Sequence[str] = (),
+    ) -> Job:
+        """Upload files to be taken in by a background job; `job` says how far it is."""
+        files, data = form(paths, collection, metadata, labels)
+        return self._wire.shaped(Job, "POST", "/api/documents", params={"background": "true"}, files=files, data=data)
+
+    def add_text(
+        self,
+        text: str,
+        *,
+        title: str = "",
+        media_type: str | None = None,
+        uri: str | None = None,
+        external_id: str | None = None,
+        collection: str | None = None,
+        metadata: Metadata | None = None,
+        labels: Sequence[str] = (),
+    ) -> IngestResult:
+        """Add one text, or update it when its uri is known; it can be found when this returns."""
+        body = given(
+            text=text,
+            title=title,
+            media_type=media_type,
+            uri=uri,
+            external_id=external_id,
+            collection=collection,
+            metadata=metadata,
+            labels=list(labels) or None,
+        )
+        return self._wire.shaped(IngestResult, "POST", "/api/documents", json=body)
+
+    def documents(
+        self,
+        *,
+        collection: str | None = None,
+        filter: Metadata | None = None,
+        page: int = 100,
+    ) -> Iterator[DocumentLine]:
+        """Every document of a collection, without its text; fetched `page` at a time."""
+        words = given(collection=collection, filter=None if filter is None else json.dumps(dict(filter)), limit=page)
+        for found in self._wire.pages(Documents, "/api/documents", words):
+            yield from found.documents
+
+    def document(self, document_id: int) -> DocumentWhole:
+        """One document with its text and chunks."""
+        return self._wire.shaped(DocumentWhole, "GET", f"/api/documents/{document_id}")
+
+    def delete(self, document_id: int) -> None:
+        """Take a document out of search and answers."""
+        self._wire.send("DELETE", f"/api/documents/{document_id}")
+
+    def collections(self) -> list[Collection]:
+        return self._wire.shaped(Collections, "GET", "/api/collections").collections
+
+    def duplicates(
+        self, *, collection: str | None = None, level: str | None = None, page: int = 100
+    ) -> Iterator[Duplicate]:
+        """Every decision on duplicates that holds; fetched `page` at a time."""
+        words = given(collection=collection, level=level, limit=page)
+        for found in self._wire.pages(Duplicates, "/api/duplicates", words):
+            yield from found.duplicates
+
+    # ── background jobs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def job(self, job_id: int) -> Job:
+        """A job and how far it is."""
+        return self._wire.shaped(Job, "GET", f"/api/jobs/{job_id}")
+
+    def job_items(self, job_id: int, *, page: int = 100) -> Iterator[JobItem]:
+        """What became of every file of a job; fetched `page` at a time."""
+        words = given(limit=page)
+        for found in self._wire.pages(JobItems, f"/api/jobs/{job_id}/items", words):
+            yield from found.items
+
+    def cancel(self, job_id: int) -> None:
+        """End a job after the batch at hand; what was stored stays."""
+        self._wire.send("DELETE", f"/api/jobs/{job_id}")
+
+    # ── what a collection follows ───────────────────────────────────────────────────────────────────────────────────
+
+    def syncs(self, *, collection: str | None = None) -> list[Sync]:
+        """The places that collections follow, and how each was run last."""
+        return self._wire.shaped(Syncs, "GET", "/api/syncs", params=given(collection=collection)).syncs
+
+    def run_sync(self, name: str, *, collection: str | None = None) -> Job:
+        """Make a collection what stands where a sync looks, in a background job; `job` says how far it is."""
+        return self._wire.shaped(Job, "POST", f"/api/syncs/{_part(name)}/run", params=given(collection=collection))
+
+    def preview_sync(self, name: str, *, collection: str | None = None) -> SyncDifference:
+        """What a run of a sync would do; nothing is changed."""
+        words = given(collection=collection, dry_run="true")
+        return self._wire.shaped(SyncDifference, "POST", f"/api/syncs/{_part(name)}/run", params=words)
+
+    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def interactions(self, *, page: int = 50, **conditions: Word) -> Iterator[InteractionLine]:
+        """The log, newest first: conditions are text, model, user, conversation, collection, since, until, score,
+        score_min, score_max, abstained, failed."""
+        words = given(limit=page, **conditions)
+        for found in self._wire.pages(Interactions, "/api/interactions", words):
+            yield from found.interactions
+
+    def interaction(self, interaction_id: str) -> InteractionWhole:
+        """One interaction with everything that led to its answer."""
+        return self._wire.shaped(InteractionWhole, "GET", f"/api/interactions/{interaction_id}")
+
+    def feedback(
+        self, interaction_id: str, *, rating: int | None = None, label: str | None = None, comment: str | None = None
+    ) -> int:
+        """Say what an answer is worth; the id of what was said."""
+        body = given(rating=rating, label=label, comment=comment)
+        path = f"/api/interactions/{interaction_id}/feedback"
+        return self._wire.shaped(FeedbackResult, "POST", path, json=body).feedback_id
+
+    # ── evaluations ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def evaluations(self, *, folder: str | None = None, page: int = 100) -> Iterator[Evaluation]:
+        """The runs over judged queries that are kept, newest first; fetched `page` at a time."""
+        for found in self._wire.pages(Evaluations, "/api/evaluations", given(folder=folder, limit=page)):
+            yield from found.runs
+
+    def evaluation(self, run: str | int, *, metrics: Sequence[str] = (), lowest: int = 10) -> EvaluationRun:
+        """A run by name or id, with its `lowest` worst queries by the first metric; by others than were measured when
+        `metrics` names some."""
+        words = given(metric=list(metrics) or None, lowest=lowest)
+        return self._wire.shaped(EvaluationRun, "GET", f"/api/evaluations/{_part(run)}", params=words)
+
+    def comparison(
+        self, run: str | int, against: str | int, *, metrics: Sequence[str] = (), losses: int = 10
+    ) -> EvaluationComparison:
+        """A run held against an earlier one, over the queries that both have: differences with intervals and p-values,
+        and the queries that lost most."""
+        words = given(against=str(against), metric=list(metrics) or None, losses=losses)
+        path = f"/api/evaluations/{_part(run)}/comparison"
+        return self._wire.shaped(EvaluationComparison, "GET", path, params=words)
+
+
+def _part(name: str | int) -> str:
+    """A name as one part of an address."""
+    return quote(str(name), safe="")
+
+
+def _event(name: str, data: str) -> Event:
+    if name == "done":
+        return AskResult.model_validate_json(data)
+    body = json.loads(data)
+    if name == "started":
+        return Started(body["interaction_id"], tuple(Hit.model_validate(hit) for hit in body["passages"]))
+    if name == "error":
+        raise error_of(body["status"], data)
+    return Text(body["text"])

@@ -2,8 +2,10 @@
 
 Run: python benchmarks/filters.py FOLDER [FILTERS A SHARE [CHUNKS]], where FOLDER holds texts.jsonl and vectors.npy as
 benchmarks/corpora.py makes them. For filters that pass 50 %, 5 %, 0.5 % and 0.02 % of the documents: how long their
-resolution takes, and a whole search, filter included; and whether a passage came back that does not pass, or fewer
-than there are. Wall times; the machine's load is recorded beside them.
+resolution takes, and a whole search, filter included; whether a passage came back that does not pass, or fewer
+than there are; recall@10 of the dense arm against the exact ranking of what passes, and how many keyword rankings are
+the full ranking with the rest left out. Real questions stand beside FOLDER as queries.jsonl and queries.npy, with their
+vectors. Wall times; the machine's load is recorded beside them.
 """
 
 import json
@@ -33,28 +35,36 @@ from rag.store.filters import Filter
 from rag.store.tables import chunks, contents, documents
 from rag.store.tables import vectors as vector_rows
 from rag.store.vectors import CollectionFeed, pack
-from rag.types import Metadata, Principal, Vectors
+from rag.tails import Only
+from rag.types import Bitmap, Metadata, Principal, Vectors
 
 SHARES = (0.5, 0.05, 0.005, 0.0002)
 BATCH = 5000
-QUESTIONS = 32
+QUESTIONS = 250
 
 
 @dataclass(frozen=True)
 class Known:
     """An embedder that knows the vectors of its questions."""
 
-    vectors: Vectors
+    vectors: dict[str, Vectors]
     name: str = "known"
     fingerprint: str = "known"
     max_tokens: int = 256
 
     @property
     def dim(self) -> int:
-        return int(self.vectors.shape[1])
+        return len(next(iter(self.vectors.values())))
 
     def embed_queries(self, texts: list[str]) -> Vectors:
-        return self.vectors[[int(text.rsplit(" ", 1)[1]) for text in texts]]
+        return np.stack([self.vectors[text] for text in texts])
+
+
+def questions(folder: Path) -> dict[str, Vectors]:
+    """Real questions and their vectors; quotation marks would make phrases of them."""
+    with (folder / "queries.jsonl").open() as lines:
+        texts = [json.loads(line)["text"].replace('"', "") for line in lines]
+    return dict(zip(texts[:QUESTIONS], np.load(folder / "queries.npy"), strict=False))
 
 
 def taken_in(database: Database, number: int, text: str, metadata: Metadata) -> writing.NewDocument:
@@ -124,32 +134,53 @@ def percentiles(taken: list[float]) -> dict[str, float]:
     return {f"p{p}": round(float(np.percentile(taken, p)), 3) for p in (50, 90, 99)}
 
 
-def measured(opened: OpenCollection, count: int, each: int, questions: int) -> list[dict[str, object]]:
+def measured(
+    opened: OpenCollection, order: np.ndarray, vectors: Vectors, each: int, known: dict[str, Vectors]
+) -> list[dict[str, object]]:
     rng, found = np.random.default_rng(3), list[dict[str, object]]()
-    asker = Principal(1, "bench")
+    asker, texts = Principal(1, "bench"), list(known)
     for mode in ("semantic", "keyword"):
         for share in SHARES:
-            span = max(1, round(count * share))
-            total, resolving, wrong, short = list[float](), list[float](), 0, 0
-            for _ in range(each):
-                low = int(rng.integers(0, count - span + 1))
+            span = max(1, round(len(order) * share))
+            total, resolving, same = list[float](), list[float](), list[bool]()
+            nearest, wrong, short = list[tuple[np.ndarray, list[int], str]](), 0, 0
+            for number in range(each):
+                low = int(rng.integers(0, len(order) - span + 1))
                 where = Filter.parse({"n": {"$gte": low, "$lt": low + span}, "salt": {"$exists": False}})
-                words = f"what is the data of {rng.integers(questions)}"
+                words = texts[number % len(texts)]
                 began = time.perf_counter()
                 result = search(opened, Search(words, 10, mode, where), asker)  # type: ignore[arg-type]
                 total.append((time.perf_counter() - began) * 1000)
                 resolving.append(result.timings_ms["permitted"])
                 values = [p.metadata["n"] for passage in result.passages for p in passage.places]
                 wrong += sum(not low <= int(str(value)) < low + span for value in values)
-                short += mode == "semantic" and len(result.passages) < min(10, span)
-            found.append(
-                {
-                    "mode": mode, "share": share, "filters": each, "forbidden": wrong, "too few": short,
-                    "search ms": percentiles(total), "resolution ms": percentiles(resolving),
-                }
-            )  # fmt: skip
+                passing = np.flatnonzero((order >= low) & (order < low + span)) + 1  # chunk ids, as `fill` gives them
+                ids = [passage.hit.chunk_id for passage in result.passages]
+                if mode == "semantic":
+                    short += len(ids) < min(10, span)
+                    nearest.append((passing, ids, words))
+                elif number % 5 == 0 and (view := opened.indexes.view()).position == result.position:
+                    every = Only(view.position, Bitmap.of(view.keywords.ids()))
+                    [full] = view.keywords.search([view.question_terms(words)], len(order) + 100, every)
+                    masked = set(passing.tolist())
+                    same.append([hit.chunk_id for hit in full if hit.chunk_id in masked][:10] == ids)
+            row: dict[str, object] = {"mode": mode, "share": share, "filters": each, "forbidden": wrong}
+            if mode == "semantic":
+                row |= {"too few": short, "recall@10": recall(nearest, vectors, known)}
+            else:
+                row |= {"compared with the full ranking": len(same), "the same": sum(same)}
+            found.append({**row, "search ms": percentiles(total), "resolution ms": percentiles(resolving)})
             print(found[-1], flush=True)
     return found
+
+
+def recall(searched: list[tuple[np.ndarray, list[int], str]], vectors: Vectors, known: dict[str, Vectors]) -> float:
+    """Of the ten nearest of what passed each filter, the share that was found."""
+    shares = []
+    for passing, ids, words in searched:
+        best = passing[np.argsort(-np.vecdot(vectors[passing - 1], known[words]), kind="stable")[:10]]
+        shares.append(len(np.intersect1d(ids, best)) / len(best))
+    return round(float(np.mean(shares)), 4)
 
 
 def main() -> None:
@@ -160,7 +191,8 @@ def main() -> None:
         url = f"sqlite:///{scratch}/rag.db"
         database = database_store.connect(url)
         database_store.upgrade(database)
-        embedder = Known(np.asarray(vectors[:: len(vectors) // QUESTIONS][:QUESTIONS], np.float32))
+        known = questions(folder.parent)
+        embedder = Known(known)
         with database.write() as connection:
             tenant = collection_store.ensure_tenant(connection)
             collection = collection_store.create(connection, tenant, "default", embedder, {})  # type: ignore[arg-type]
@@ -175,7 +207,7 @@ def main() -> None:
         for mode in ("semantic", "keyword"):  # what a server does once: columns and indexes are read
             for low in (1, 2):
                 where = Filter.parse({"n": {"$gte": low}, "salt": {"$exists": False}})
-                search(opened, Search("what is the data of 1", 10, mode, where), Principal(1, "bench"))  # type: ignore[arg-type]
+                search(opened, Search(next(iter(known)), 10, mode, where), Principal(1, "bench"))  # type: ignore[arg-type]
         stop = multiprocessing.get_context("spawn").Event()
         other = multiprocessing.get_context("spawn").Process(target=ingest, args=(url, embedder.dim, stop))
         following = threading.Thread(target=follow, args=(indexes, stop))
@@ -183,7 +215,7 @@ def main() -> None:
         other.start()
         following.start()
         try:
-            rows = measured(opened, len(order), each, QUESTIONS)
+            rows = measured(opened, order, vectors, each, known)
         finally:
             stop.set()
             other.join()

@@ -138,6 +138,8 @@ class Generations:
             line = (self.folder / "CURRENT").read_text(encoding="ascii", errors="replace")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise IndexDamaged(f"{self.folder / 'CURRENT'} cannot be read: {error.strerror or error}") from error
         found = re.fullmatch(r"(\d{1,18}) ([0-9a-f]{32})\n", line)
         if not found:
             raise IndexDamaged(f"{self.folder / 'CURRENT'} is not readable; `rag rebuild` writes it anew")
@@ -152,12 +154,16 @@ class Generations:
             raise IndexDamaged(f"{path} cannot be read: {error.strerror or error}") from error
         if blake2b(content, digest_size=DIGEST).hexdigest() != digest:
             raise IndexDamaged(f"{path} differs from its checksum")
-        told = json.loads(content)
-        if told["kind"] != asdict(self.kind):
-            differs = [name for name, ours in asdict(self.kind).items() if told["kind"].get(name) != ours]
+        try:
+            told = json.loads(content)
+            kind, position, chunks = dict(told["kind"]), int(told["position"]), int(told["chunks"])
+            files = {name: Contents(size, tuple(blocks)) for name, (size, blocks) in told["files"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IndexDamaged(f"{path} is of another form; `rag rebuild` makes the index anew") from error
+        if kind != asdict(self.kind):
+            differs = [name for name, ours in asdict(self.kind).items() if kind.get(name) != ours]
             raise IndexDamaged(f"{folder} was made with another {', '.join(differs)}; `rag rebuild` makes it anew")
-        files = {name: Contents(size, tuple(blocks)) for name, (size, blocks) in told["files"].items()}
-        return Generation(folder, number, int(told["position"]), int(told["chunks"]), self.kind, files)
+        return Generation(folder, number, position, chunks, self.kind, files)
 
     def _number(self) -> int:
         """What CURRENT names, sound or not; 0 when it names nothing."""

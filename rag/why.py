@@ -108,9 +108,9 @@ def why(
     if not mine:
         return replace(answer, stage="empty", explanation="it holds no text that could be searched")
     found = search(opened, asked, asker, reranker)
-    with opened.database.read() as connection:
-        permitted = opened.access.permitted(connection, asker, opened.collection.id, asked.where)
-        view = opened.indexes.view()
+    view = opened.indexes.view()
+    with opened.database.read() as connection:  # as of the view: what went since then has no rank in it
+        permitted = opened.access.permitted(connection, asker, opened.collection.id, asked.where, view.position)
         question = question_asked(asked.query, view.languages)
         among = holding(question, view, permitted)
         if not among.bitmap().mask(np.array(mine)).any() and permitted.bitmap().mask(np.array(mine)).any():

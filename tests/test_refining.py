@@ -143,6 +143,12 @@ def test_why_on_the_command_line(house: House) -> None:
     lost = house("why", "otters live in rivers", str(house.docs / "tea.txt"), "-k", "1", "--json").json
     assert lost["stage"] == "cut"
     assert house("why", "otters", "nothing.txt").code == 1
+    fused = house(
+        "why", "otters live", str(house.docs / "note.txt"), "--fusion", "rrf", "--depth", "5", "-k", "3", "--json"
+    ).json
+    arms = fused["arms"]
+    assert isinstance(arms, list)
+    assert [arm["depth"] for arm in arms] == [5, 5]
     where = '{"uri": "elsewhere"}'
     assert house("why", "otters", str(house.docs / "tea.txt"), "--filter", where, "--json").json["stage"] == "filtered"
 

@@ -1,6 +1,6 @@
 """`why` names the stage that lost a document, for a document made to fail at each stage in turn, on both databases."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from rag import embedders
-from rag.access import Access
+from rag.access import Access, PermittedChunks
 from rag.corpus import Corpus, Origin, open_corpus
 from rag.errors import NotFound, WrongUsage
 from rag.prompt import pack
 from rag.search import Fusion, OpenCollection, Refining, Search
 from rag.snapshots import Indexes
-from rag.store.database import Database
+from rag.store.database import Connection, Database
 from rag.store.filters import Filter
 from rag.store.vectors import CollectionFeed
 from rag.types import Embedder, Message, Metadata, Passage, Principal
@@ -94,6 +94,40 @@ def prompt(context: int) -> Pack:
         return pack("?", passages, count_tokens=words, context_tokens=context, max_tokens=10).passages
 
     return packed
+
+
+class Late(Access):
+    """Documents go when the permitted set was read so many times."""
+
+    def __init__(self, times: int, go: Callable[[], object]) -> None:
+        super().__init__()
+        self.times, self.go = times, go
+
+    def permitted(
+        self,
+        connection: Connection,
+        principal: Principal,
+        collection_id: int,
+        where: Filter | None = None,
+        at: int | None = None,
+    ) -> PermittedChunks:
+        found = super().permitted(connection, principal, collection_id, where, at)
+        self.times -= 1
+        if not self.times:
+            self.go()
+        return found
+
+
+def test_what_goes_meanwhile_has_the_rank_that_it_had(house: House) -> None:
+    for times in (1, 2, 3):
+        house.put(f"brief{times}.txt", f"otters sleep for a moment {times}")
+        gone = house.why("otters sleep", f"brief{times}.txt").document_id
+        assert gone is not None
+        late = Late(times, lambda gone=gone: house.corpus.remove([gone], actor="local"))  # type: ignore[misc]
+        opened = replace(house.opened, access=late)
+        answer = why(opened, Search("otters sleep", 1), house.uri("bread.txt"), house.asker())
+        assert late.times <= 0, "what the test is about"
+        assert (answer.stage, answer.arms[0].among) == ("cut", 5 if times == 3 else 4)
 
 
 # ── one stage after the other ───────────────────────────────────────────────────────────────────────────────────────
@@ -279,8 +313,8 @@ def test_the_reranker_never_read_it(house: House) -> None:
         assert answer.stage == "retrieval"
         assert "no ranking brought it among its first 1 candidates" in answer.explanation
         assert [arm.depth for arm in answer.arms] == [1]
-    asked = {"k": 1, "fusion": Fusion(depth=1), "refining": Refining(rerank_depth=3)}
-    assert [arm.depth for arm in house.why("otters", "tides.txt", asked=asked, reranker=Prefers("x")).arms] == [3, 3]
+    both: dict[str, object] = {"k": 1, "fusion": Fusion(depth=1), "refining": Refining(rerank_depth=3)}
+    assert [arm.depth for arm in house.why("otters", "tides.txt", asked=both, reranker=Prefers("x")).arms] == [3, 3]
 
 
 def test_diversity_put_it_down(house: House) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli import options, output
+from rag.cli.fusing import fused
 from rag.cli.refining import refined
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @options.mode
 @options.collection
 @options.where
+@fused
 @refined
 @click.option("--as", "token", type=options.TEXT, metavar="TOKEN", help="Ask as the holder of the token of this name.")
 @options.as_json
@@ -33,6 +35,10 @@ def command(
     mode: str | None,
     collection: str | None,
     where: str | None,
+    fusion: str | None,
+    alpha: float | None,
+    rrf_k: int | None,
+    depth: int | None,
     rerank: str | None,
     diversify: float | None,
     per_document: int | None,
@@ -47,13 +53,14 @@ def command(
     diversity, the cut to k, the prompt's token budget.
     """
     flags = {"mode": mode, "collection": collection, "passages": k, "reranker": rerank}
+    fusing = {"fusion": fusion, "alpha": alpha, "rrf_k": rrf_k, "depth": depth}
     refining = {"diversify": diversify, "per_document": per_document, "neighbours": neighbours}
     chosen = options.settings(**flags, **refining)
     with options.opened(chosen) as app:
         from rag.search import Search
 
         narrowed = options.parse_filter(where)
-        asked = Search(query, chosen.passages, chosen.mode, narrowed, app.fusion(), app.refining())
+        asked = Search(query, chosen.passages, chosen.mode, narrowed, app.fusion(asked=fusing), app.refining())
         asker = app.local() if token is None else holder(app, token)
         answer = explained(app, asked, document, asker)
     if json:

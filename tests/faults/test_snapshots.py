@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,29 @@ def test_what_is_deleted_is_healed(tmp_path: Path, what: str) -> None:
     assert ours.check() == []
     assert_right(ours.view(), feed)
     assert ours.damage == ()
+
+
+@pytest.mark.parametrize("what", ["a folder as CURRENT", "no kind", "a list", "no files"])
+def test_an_index_of_another_form_is_told_and_answered_without(
+    tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = filled(60)
+    published(tmp_path)
+    [home] = tmp_path.iterdir()
+    manifest = home / "0000000001" / "manifest.json"
+    told = json.loads(manifest.read_bytes())
+    if what == "a folder as CURRENT":
+        (home / "CURRENT").unlink()
+        (home / "CURRENT").mkdir()
+    else:
+        left = {name: value for name, value in told.items() if name != what.removeprefix("no ")}
+        content = json.dumps([told] if what == "a list" else left).encode()
+        manifest.write_bytes(content)
+        (home / "CURRENT").write_text(f"1 {blake2b(content, digest_size=16).hexdigest()}\n")
+    ours = indexes(tmp_path, feed)
+    assert_right(ours.view(), feed)
+    assert len(ours.damage) == len(ours.check()) == 1
+    assert "index damaged" in caplog.text
 
 
 def test_one_process_at_a_time_publishes(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from rag.wrapped import Embedded
 
 MAX_K = 1000
 MAX_NEIGHBOURS = 10
+MOMENTS = 5  # times that a search begins anew because a change came between its transaction and the indexes
 WINDOW = 10  # hits beyond twice those wanted that are looked through for duplicates at first
 
 
@@ -123,11 +124,32 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
     if asked.mode != "keyword":
         with clock.stage("embed"):
             embedder = Embedded.of(opened.embedder(), [asked.query])
+    for more in reversed(range(MOMENTS)):
+        found = _at_a_moment(opened, asked, principal, reranker, embedder, clock, last=not more)
+        if found is not None:
+            return found
+    raise AssertionError("the last moment is taken as it comes")
+
+
+def _at_a_moment(
+    opened: OpenCollection,
+    asked: Search,
+    principal: Principal,
+    reranker: Reranker | None,
+    embedder: Embedder | None,
+    clock: Clock,
+    *,
+    last: bool,
+) -> Found | None:
+    """The search in one transaction; None where the indexes followed a change that this transaction does not see: what
+    that replaced would be in neither."""
     with opened.database.read() as connection:
         with clock.stage("permitted"):
             permitted = opened.access.permitted(connection, principal, opened.collection.id, asked.where)
         with clock.stage("refresh"):
             view = opened.indexes.view(permitted.position)
+        if view.position != permitted.position and not last:
+            return None
         question = question_asked(asked.query, view.languages)
         among: Permitted = permitted
         if question.phrases:
@@ -168,8 +190,18 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
         clock.rounded(),
         (*trail.stages(among.bitmap().count()), *_endings(shown, len(passages), clock.timings_ms)),
         shown.others,
-        {} if asked.mode == "semantic" else view.keywords.corrected(question),
+        {} if asked.mode == "semantic" else _corrected(question, view, permitted),
     )
+
+
+def _corrected(question: Asked, view: View, permitted: Permitted) -> Mapping[str, Sequence[str]]:
+    """The words that no chunk holds, with those they are taken for; only what stands in a chunk that may be seen."""
+    told = {}
+    for word, others in view.keywords.corrected(question).items():
+        held = [other for other in others if len(view.keywords.holding([((other,),)], permitted))]
+        if held:
+            told[word] = held
+    return told
 
 
 def _endings(shown: "Shown", passages: int, timings_ms: Mapping[str, float]) -> tuple[Stage, Stage]:

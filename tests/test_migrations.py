@@ -5,7 +5,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from rag.errors import StoreNotReady
 from rag.store import collections as collection_store
@@ -121,3 +121,19 @@ def test_names_are_quoted_where_they_must_be(database: database_store.Database) 
         assert connection.scalar(select(interactions.c.user)) == "u"
         assert connection.scalar(select(func.count()).select_from(tenants)) == 1
         assert connection.scalar(select(func.count()).select_from(contents)) == 0
+
+
+def test_keys_that_are_not_ascii_are_found_after_the_third(tmp_path: object) -> None:
+    database = database_store.connect(f"sqlite:///{tmp_path}/rag.db")
+    database_store.upgrade(database)
+    with database.write() as connection:
+        tenant = collection_store.ensure_tenant(connection)
+        collection = collection_store.create(connection, tenant, "default", Named(), {})
+    add(database, collection, document(database, "file:///a", "words"))
+    with database.write() as connection:  # as earlier versions wrote it
+        connection.execute(text("UPDATE documents SET metadata = :old"), {"old": '{"\\u00fcber": "\\ud83d\\ude00"}'})
+    database_store.downgrade(database, "0002")
+    database_store.upgrade(database)
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT json_extract(metadata, '$.\"über\"') FROM documents")) == "😀"
+    database.close()

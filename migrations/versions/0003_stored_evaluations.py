@@ -1,4 +1,7 @@
-"""Evaluations that are kept: a row a run, and what each found for every judged question."""
+"""Evaluations that are kept: a row a run, and what each found for every judged question. Metadata of documents is
+written with its letters as they are, so that SQLite finds keys that are not ASCII."""
+
+import json
 
 import sqlalchemy as sa
 from alembic import op
@@ -63,6 +66,22 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("evaluation_id", "number", name=op.f("pk_evaluation_queries")),
     )
+    if op.get_bind().dialect.name == "sqlite":
+        _unescape()
+
+
+def _unescape() -> None:
+    connection = op.get_bind()
+    found = connection.execute(sa.text("SELECT id, metadata FROM documents WHERE metadata LIKE '%\\u%'")).all()
+    for key, written in found:
+        plain = json.dumps(json.loads(written), ensure_ascii=False)
+        try:
+            plain.encode()
+        except UnicodeEncodeError:  # a lone surrogate can only stand escaped
+            continue
+        connection.execute(
+            sa.text("UPDATE documents SET metadata = :plain WHERE id = :id"), {"plain": plain, "id": key}
+        )
 
 
 def downgrade() -> None:

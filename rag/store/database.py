@@ -1,5 +1,6 @@
 """One database, SQLite or PostgreSQL: connections, short write transactions, consistent reads, migrations."""
 
+import json
 import logging
 import secrets
 from collections.abc import Iterator
@@ -133,7 +134,8 @@ def connect(url: str) -> Database:
         folder = Path(str(parsed.database)).resolve().parent
         if not folder.is_dir():
             raise StoreNotReady(f"the folder of the database does not exist: {folder}; create it first")
-        engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+        timeout = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+        engine = create_engine(parsed, connect_args=timeout, json_serializer=_plain)
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
     elif parsed.get_backend_name() == "postgresql":
@@ -144,6 +146,16 @@ def connect(url: str) -> Database:
     else:
         raise StoreNotReady(f"{parsed.get_backend_name()} is not supported; use sqlite:/// or postgresql://")
     return Database(engine, parsed)
+
+
+def _plain(value: object) -> str:
+    """JSON with its letters as they are: older versions of SQLite do not find the key "\\u00fcber" as "über"."""
+    written = json.dumps(value, ensure_ascii=False)
+    try:
+        written.encode()
+    except UnicodeEncodeError:  # a lone surrogate, as a file name may hold one
+        return json.dumps(value)
+    return written
 
 
 def _sqlite_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -146,10 +146,12 @@ def explained(all_figures: list[Figures]) -> str:
     versions: dict[str, str] = {}
     for figures in all_figures:
         versions |= figures.get("ingest", {}).get("versions", {})
+    numbers = sorted({figures["threads"] for figures in all_figures if "threads" in figures})
+    threads = "one thread" if numbers == [1] else f"{' or '.join(map(str, numbers))} threads"
     return (
         "Vectors are given, nobody embeds; beyond the real chunks they are mixtures of real ones. Every system answers "
         "500 real questions one after another, 10 hits with their texts each (a slow one fewer, the JSON says how "
-        "many), with as many threads as there are cores. Recall@10 is that of the vector search against comparing all, "
+        f"many), with {threads} each. Recall@10 is that of the vector search against comparing all, "
         "among what passes the filter. Ours stores durably with deduplication and answers through `rag.search.search`, "
         "freshness and permissions included. Memory is the peak of each process, the harness's share included. "
         "Deleting includes the first search behind it.\n\n"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLLECTION = "demo"
 QUESTIONS = (
     "What happens if the index folder is deleted?",
-    "When does a removed text disappear from search?",
+    "What does rag doctor check?",
     "Why is a citation marker not believed?",
 )
 

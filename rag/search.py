@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from rag.access import Access
+from rag.access import Access, PermittedChunks
 from rag.errors import WrongUsage
 from rag.keywords.asked import Asked
 from rag.keywords.asked import asked as question_asked
@@ -26,7 +26,6 @@ from rag.wrapped import Embedded
 
 MAX_K = 1000
 MAX_NEIGHBOURS = 10
-MOMENTS = 5  # times that a search begins anew because a change came between its transaction and the indexes
 WINDOW = 10  # hits beyond twice those wanted that are looked through for duplicates at first
 
 
@@ -124,32 +123,7 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
     if asked.mode != "keyword":
         with clock.stage("embed"):
             embedder = Embedded.of(opened.embedder(), [asked.query])
-    for more in reversed(range(MOMENTS)):
-        found = _at_a_moment(opened, asked, principal, reranker, embedder, clock, last=not more)
-        if found is not None:
-            return found
-    raise AssertionError("the last moment is taken as it comes")
-
-
-def _at_a_moment(
-    opened: OpenCollection,
-    asked: Search,
-    principal: Principal,
-    reranker: Reranker | None,
-    embedder: Embedder | None,
-    clock: Clock,
-    *,
-    last: bool,
-) -> Found | None:
-    """The search in one transaction; None where the indexes followed a change that this transaction does not see: what
-    that replaced would be in neither."""
-    with opened.database.read() as connection:
-        with clock.stage("permitted"):
-            permitted = opened.access.permitted(connection, principal, opened.collection.id, asked.where)
-        with clock.stage("refresh"):
-            view = opened.indexes.view(permitted.position)
-        if view.position != permitted.position and not last:
-            return None
+    with _moment(opened, asked, principal, clock) as (connection, permitted, view):
         question = question_asked(asked.query, view.languages)
         among: Permitted = permitted
         if question.phrases:
@@ -192,6 +166,29 @@ def _at_a_moment(
         shown.others,
         {} if asked.mode == "semantic" else _corrected(question, view, permitted),
     )
+
+
+@contextmanager
+def _moment(
+    opened: OpenCollection, asked: Search, principal: Principal, clock: Clock
+) -> Iterator[tuple[Connection, PermittedChunks, View]]:
+    """A transaction, what may be seen, and the indexes, all of one position.
+
+    Where a change came between the transaction and the view, what it replaced would be in neither: a second
+    transaction, which sees the view's position, is then asked what could be seen there.
+    """
+    with opened.database.read() as connection:
+        with clock.stage("permitted"):
+            permitted = opened.access.permitted(connection, principal, opened.collection.id, asked.where)
+        with clock.stage("refresh"):
+            view = opened.indexes.view(permitted.position)
+        if view.position == permitted.position:
+            yield connection, permitted, view
+            return
+    with opened.database.read() as connection:
+        with clock.stage("permitted"):
+            permitted = opened.access.permitted(connection, principal, opened.collection.id, asked.where, view.position)
+        yield connection, permitted, view
 
 
 def _corrected(question: Asked, view: View, permitted: Permitted) -> Mapping[str, Sequence[str]]:

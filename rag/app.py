@@ -20,6 +20,7 @@ from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store.collections import Collection
 from rag.store.database import Database
+from rag.store.membership import Membership
 from rag.store.vectors import CollectionFeed
 from rag.types import Embedder, GenerationSettings, Generator, MetadataValue, Models, Principal, Reranker, Scorer
 
@@ -43,6 +44,7 @@ class App:
         self.settings = settings
         self.database = database
         self.access = Access()
+        self._membership = Membership()
         self._lock = threading.RLock()
         self._embedder: Embedder | None = None
         self._generators: dict[str, Generator] = {}
@@ -208,7 +210,12 @@ class App:
 
         collection = self.collection(name, tenant_id)
         return OpenCollection(
-            self.database, collection, self.indexes(collection), self.access, lambda: self._embedder_of(collection)
+            self.database,
+            collection,
+            self.indexes(collection),
+            self.access,
+            lambda: self._embedder_of(collection),
+            self._membership,
         )
 
     def _embedder_of(self, collection: Collection) -> Embedder:

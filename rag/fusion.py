@@ -1,25 +1,38 @@
 """Two rankings become one: pure functions from hits and their scores to a ranking with part "fused"."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.keywords.bm25 import Statistics, idf
-from rag.types import Hit, Ids, Part, Ranking
+from rag.rankings import Column, Columns, Scores, columns
+from rag.types import Hit, Ids, Part, Ranking, Vectors
 
-Scores = NDArray[np.float64]  # (n,)
 Span = tuple[float | None, float | None]
 """The scores that count as 0 and as 1; None: the lowest, the highest of the hits that are fused."""
 
 
+class Scored(NamedTuple):
+    """Chunks and the scores that an arm gives them."""
+
+    ids: Ids  # (n,)
+    scores: Scores  # (n,)
+
+
+Context = Callable[[Ids, Scores, Sequence[Scores]], Scores]
+"""Chunks, ascending (n,), their sums (n,) and each arm's scores of them (n,) → what counts in place of the sums (n,)"""
+
+
 def weighted(
     arms: Sequence[Ranking],
-    unranked: Sequence[Mapping[int, float]],
+    unranked: Sequence[Scored],
     spans: Sequence[Span],
     weights: Sequence[float],
     k: int,
+    context: Context | None = None,
 ) -> Ranking:
     """The arms' hits under the weighted sum of their scores, each as its share of the arm's span.
 
@@ -27,11 +40,50 @@ def weighted(
     ends given, two hits stand to each other the same whatever else is fused (the theoretical bounds of Bruch, Gai and
     Ingber 2023, taken for the upper end too); with (None, None) it is min-max normalisation.
     """
-    chunks, parts = _together(arms)
-    total = np.zeros(len(chunks))  # (n,)
-    for arm, more, span, weight in zip(arms, unranked, spans, weights, strict=True):
-        total += weight * shares(_scores(chunks, arm, more), span)
-    return _placed(chunks, total, parts, k)
+    given = [columns(arm) for arm in arms]
+    chunks = _together(given)
+    total, each = np.zeros(len(chunks)), []  # (n,)
+    for arm, more, span, weight in zip(given, unranked, spans, weights, strict=True):
+        own = np.zeros(len(chunks))  # (n,); 0 where the arm does not know
+        if len(chunks):
+            at = np.minimum(np.searchsorted(chunks, more.ids), len(chunks) - 1)
+            here = chunks[at] == more.ids
+            own[at[here]] = more.scores[here]
+        own[np.searchsorted(chunks, arm.ids)] = arm.scores
+        total += weight * shares(own, span)
+        each.append(own)
+    return _placed(chunks, total if context is None else context(chunks, total, each), given, k)
+
+
+class Groups(NamedTuple):
+    """Hits of one text beside each other: g texts, m hits."""
+
+    places: NDArray[np.intp]  # (m,) of the hits, text by text, best first
+    starts: NDArray[np.intp]  # (g,) where each text's hits begin among them
+    sizes: NDArray[np.intp]  # (g,)
+
+    def means(self, values: Scores) -> Scores:
+        """The mean of each text's hits.  (m,) → (g,)"""
+        return np.add.reduceat(values, self.starts) / self.sizes
+
+    def lengths(self, rows: Vectors) -> Scores:
+        """How long the mean of each text's unit rows is; 1 if they all point one way.  (m, d) → (g,)"""
+        total = rows[self.starts].astype(np.float64)  # (g, d)
+        for place in range(1, int(self.sizes.max(initial=0))):
+            more = self.sizes > place
+            total[more] += rows[self.starts[more] + place]
+        lengths: Scores = np.sqrt(np.einsum("gd,gd->g", total, total)) / self.sizes
+        return np.maximum(lengths, 1e-9)  # rows that cancel out have cosines that do, too
+
+
+def grouped(owners: Ids, scores: Scores, most: int) -> Groups:
+    """The `most` best hits, by (-score, place), of each text of which there are two and more.  (n,), (n,)"""
+    order = np.lexsort((-scores, owners))  # stable: equal ones keep their places
+    begins = np.flatnonzero(np.diff(owners[order], prepend=owners.min(initial=0) - 1))
+    sizes = np.diff(begins, append=len(order))
+    kept = (np.arange(len(order)) - np.repeat(begins, sizes) < most) & np.repeat(sizes > 1, sizes)
+    sizes = np.minimum(sizes[sizes > 1], most)
+    return Groups(order[kept], np.cumsum(sizes) - sizes, sizes)
 
 
 def shares(scores: Scores, span: Span) -> Scores:
@@ -57,13 +109,13 @@ def ceiling(terms: Iterable[str], statistics: Statistics) -> float:
 
 def rrf(arms: Sequence[Ranking], k: int, *, rrf_k: int = 60) -> Ranking:
     """The arms' hits under the sum of their reciprocal ranks."""
-    chunks, parts = _together(arms)
+    given = [columns(arm) for arm in arms]
+    chunks = _together(given)
     total = np.zeros(len(chunks))  # (n,)
-    for arm in arms:
-        ids, scores = _arrays(arm)
-        ranked = ids[np.lexsort((ids, -scores))]
+    for arm in given:
+        ranked = arm.ids[np.lexsort((arm.ids, -arm.scores))]
         total[np.searchsorted(chunks, ranked)] += 1 / (rrf_k + np.arange(1, len(ranked) + 1))
-    return _placed(chunks, total, parts, k)
+    return _placed(chunks, total, given, k)
 
 
 def parts_of(arms: Sequence[Ranking]) -> dict[int, Mapping[str, Part]]:
@@ -85,27 +137,21 @@ def placed(scores: Mapping[int, float], parts: Mapping[int, Mapping[str, Part]],
     ]
 
 
-def _together(arms: Sequence[Ranking]) -> tuple[Ids, dict[int, Mapping[str, Part]]]:
-    """The chunks of all arms, ascending (n,), and their parts."""
-    parts = parts_of(arms)
-    return np.array(sorted(parts), dtype=np.int64), parts
+def _together(arms: Sequence[Columns]) -> Ids:
+    """The chunks of all arms, ascending (n,), each once."""
+    return np.array(sorted({chunk for arm in arms for chunk in arm.ids.tolist()}), dtype=np.int64)
 
 
-def _arrays(arm: Ranking) -> tuple[Ids, Scores]:
-    return np.array([hit[0] for hit in arm], dtype=np.int64), np.array([hit[1] for hit in arm], dtype=np.float64)
-
-
-def _scores(chunks: Ids, arm: Ranking, more: Mapping[int, float]) -> Scores:
-    """What an arm gives each of these chunks (n,); 0 where it does not know."""
-    known = {**more, **{chunk: score for chunk, score, _ in arm}}
-    return np.array([known.get(chunk, 0.0) for chunk in chunks.tolist()], dtype=np.float64)
-
-
-def _placed(chunks: Ids, scores: Scores, parts: Mapping[int, Mapping[str, Part]], k: int) -> Ranking:
+def _placed(chunks: Ids, scores: Scores, arms: Sequence[Columns], k: int) -> Columns:
+    """The k best by (-score, chunk_id), with the parts of all arms that ranked them and part "fused"."""
     order = np.lexsort((chunks, -scores))[: max(k, 0)]
-    return [
-        Hit(chunk, score, {**parts[chunk], "fused": Part(place, score)})
-        for place, (chunk, score) in enumerate(
-            zip(chunks[order].tolist(), scores[order].tolist(), strict=True), start=1
-        )
-    ]
+    parts: dict[str, Column] = {}
+    for arm in arms:
+        at = np.searchsorted(chunks, arm.ids)
+        for stage, (own_ranks, own_scores) in arm.parts.items():
+            ranks, values = np.zeros(len(chunks), np.int64), np.zeros(len(chunks))
+            ranks[at], values[at] = own_ranks, own_scores
+            parts[stage] = (ranks[order], values[order])
+    best = scores[order]
+    parts["fused"] = (np.arange(1, len(order) + 1), best)
+    return Columns(chunks[order], best, parts)

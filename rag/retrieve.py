@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag.errors import WrongSetting
-from rag.fusion import Span, ceiling, parts_of, placed, rrf, stretched, weighted
+from rag.fusion import Context, Scored, Span, ceiling, grouped, parts_of, placed, rrf, shares, stretched, weighted
 from rag.keywords.analysis import analyse as analyse_text
 from rag.keywords.bm25 import Statistics
+from rag.rankings import Scores, ids_of
 from rag.types import Embedder, Ids, Permitted, Ranking, Reranker, Retriever, Vectors
 from rag.vectors.finalists import cosines
 
@@ -20,10 +20,13 @@ Texts = Callable[[Sequence[int]], Sequence[str]]
 """The texts of chunks, in the order of their ids."""
 Rows = Callable[[Sequence[int]], Vectors]
 """The vectors (n, d) of chunks, in the order of their ids."""
-Owners = Callable[[Sequence[int]], Sequence[int]]
+Owners = Callable[[Ids], Ids]
 """The text that each chunk is part of, by its content's id, in the order of their ids."""
 
 DEEPEST = 6_400  # hits that are looked through for k different texts
+
+CONTEXT = 0.3  # how much of a fused score is that of the text which the hit is part of
+TOGETHER = 3  # hits by which a text is judged
 
 R = TypeVar("R")
 Q = TypeVar("Q")  # encoded questions: vectors, or lists of terms
@@ -34,7 +37,7 @@ class VectorSearch(Protocol):
 
     def search(self, queries: Vectors, k: int, permitted: Permitted) -> list[Ranking]: ...
 
-    def rows(self, ids: Sequence[int]) -> Vectors: ...
+    def rows(self, ids: Sequence[int] | Ids) -> Vectors: ...
 
 
 class KeywordSearch(Protocol):
@@ -44,7 +47,7 @@ class KeywordSearch(Protocol):
 
     def search(self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted) -> list[Ranking]: ...
 
-    def scores(self, query: Sequence[str], ids: Ids) -> NDArray[np.float64]: ...
+    def scores(self, query: Sequence[str], ids: Ids) -> Scores: ...
 
 
 class Arm(Protocol[Q]):
@@ -54,8 +57,9 @@ class Arm(Protocol[Q]):
 
     def search(self, encoded: Q, k: int, permitted: Permitted) -> list[Ranking]: ...
 
-    def scores(self, encoded: Q, place: int, chunks: Sequence[int]) -> dict[int, float]:
-        """What `search` gives these chunks for one of the questions, whoever may see them; 0 where it finds nothing."""
+    def scores(self, encoded: Q, place: int, chunks: Ids) -> Scores:
+        """What `search` gives these chunks (n,) for one of the questions, whoever may see them; 0 where it finds
+        nothing."""
         ...
 
     def ceilings(self, encoded: Q) -> list[float]:
@@ -73,9 +77,8 @@ class Dense:
     def encode(self, questions: Sequence[str]) -> Vectors:
         return self.embedder.embed_queries(questions)
 
-    def scores(self, encoded: Vectors, place: int, chunks: Sequence[int]) -> dict[int, float]:
-        scores = cosines(encoded[place], self.vectors.rows(chunks))
-        return dict(zip(chunks, scores.tolist(), strict=True))
+    def scores(self, encoded: Vectors, place: int, chunks: Ids) -> Scores:
+        return cosines(encoded[place], self.vectors.rows(chunks)).astype(np.float64)
 
     def ceilings(self, encoded: Vectors) -> list[float]:
         return [1.0] * len(encoded)
@@ -97,9 +100,8 @@ class Keyword:
     def encode(self, questions: Sequence[str]) -> list[Sequence[str]]:
         return [self.analyse(question) for question in questions]
 
-    def scores(self, encoded: list[Sequence[str]], place: int, chunks: Sequence[int]) -> dict[int, float]:
-        scores = self.keywords.scores(encoded[place], np.array(chunks, dtype=np.int64))
-        return dict(zip(chunks, scores.tolist(), strict=True))
+    def scores(self, encoded: list[Sequence[str]], place: int, chunks: Ids) -> Scores:
+        return self.keywords.scores(encoded[place], chunks)
 
     def ceilings(self, encoded: list[Sequence[str]]) -> list[float]:
         statistics = self.keywords.statistics()
@@ -113,6 +115,45 @@ class Keyword:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Passages of one text speak for each other: a hit is worth more where the text around it was found as well.
+
+    `share` of a hit's fused score is that of its text: the cosine of the mean vector of the text's best TOGETHER hits,
+    and the mean of their keyword scores. So a text found once is worth what its hit is, however many passages it has;
+    only hits count, so a long text is judged by where it answers, and none that may not be seen has a say. Scores of
+    passages and of their documents together: Callan 1994; Bendersky and Kurland 2008.
+    """
+
+    owners: Owners
+    rows: Rows
+    share: float = CONTEXT
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise WrongSetting(f"a share {self.share} is not between 0 (each hit alone) and 1 (whole texts)")
+
+    def context(self, spans: tuple[Span, Span], alpha: float) -> Context:
+        """How fused scores change, where the arms are dense and keyword with these spans."""
+
+        def stood(chunks: Ids, total: Scores, each: Sequence[Scores]) -> Scores:
+            owners = self.owners(chunks)
+            found = grouped(owners, total, TOGETHER)
+            if not len(found.places):
+                return total
+            dense, keyword = each
+            low = float(dense.min()) if spans[0][0] is None else spans[0][0]
+            high = spans[0][1]
+            near = found.means(dense[found.places]) / found.lengths(self.rows(chunks[found.places].tolist()))  # (g,)
+            worded = found.means(keyword[found.places])
+            whole = alpha * shares(near, (low, high)) + (1 - alpha) * shares(worded, spans[1])  # (g,)
+            texts = owners[found.places[found.starts]]  # (g,), ascending
+            at = np.minimum(np.searchsorted(texts, owners), len(texts) - 1)
+            return np.where(texts[at] == owners, (1 - self.share) * total + self.share * whole[at], total)
+
+        return stood
+
+
+@dataclass(frozen=True, slots=True)
 class Fused(Generic[Q]):
     """Both arms' first `depth` hits under one score, part "fused"; a hit keeps the parts of the arms that ranked it.
 
@@ -121,6 +162,7 @@ class Fused(Generic[Q]):
     an arm counts for much only where it has found much: BM25 speaks up when a hit holds most of what was asked, and
     keeps quiet when a long question shares a few words with everything. A hit that only one arm ranked gets its true
     score from the other, asked of just these chunks; holding no term of the question is a keyword score of 0.
+    With `standing`, what was found of the text that a hit is part of has a share in its score.
     "rrf": 1 / (rrf_k + rank) summed over the arms that ranked it. Cormack, Clarke and Büttcher 2009.
     """
 
@@ -130,6 +172,7 @@ class Fused(Generic[Q]):
     alpha: float = 0.5
     rrf_k: int = 60
     depth: int = 100
+    standing: Standing | None = None
 
     def __post_init__(self) -> None:
         if self.method not in ("weighted", "rrf"):
@@ -157,17 +200,18 @@ class Fused(Generic[Q]):
             more_near = _ask(self.dense, vectors, place, _missing(near, worded))
             more_worded = _ask(self.keyword, terms, place, _missing(worded, near))
             both, weights = [near, worded], [self.alpha, 1 - self.alpha]
-            rankings.append(weighted(both, [more_near, more_worded], spans[place], weights, k))
+            context = None if self.standing is None else self.standing.context(spans[place], self.alpha)
+            rankings.append(weighted(both, [more_near, more_worded], spans[place], weights, k, context))
         return rankings
 
 
-def _ask(arm: Arm[R], encoded: R, place: int, chunks: list[int]) -> dict[int, float]:
-    return arm.scores(encoded, place, chunks) if chunks else {}
+def _ask(arm: Arm[R], encoded: R, place: int, chunks: Ids) -> Scored:
+    return Scored(chunks, arm.scores(encoded, place, chunks) if len(chunks) else np.empty(0))
 
 
-def _missing(here: Ranking, there: Ranking) -> list[int]:
-    held = {hit.chunk_id for hit in here}
-    return sorted(hit.chunk_id for hit in there if hit.chunk_id not in held)
+def _missing(here: Ranking, there: Ranking) -> Ids:
+    """The chunks that only the latter ranked, ascending."""
+    return np.array(sorted({*ids_of(there).tolist()} - {*ids_of(here).tolist()}), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +322,7 @@ class PerDocument:
 
     def _best(self, ranking: Ranking) -> dict[int, float]:
         """The scores of the hits that stay."""
-        owners = self.owners([hit.chunk_id for hit in ranking])
+        owners = self.owners(ids_of(ranking)).tolist()
         seen: Counter[int] = Counter()
         kept = {}
         for hit, owner in zip(ranking, owners, strict=True):

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import numpy as np
+
 from rag.access import Access, PermittedChunks
 from rag.errors import WrongUsage
 from rag.keywords.asked import Asked
 from rag.keywords.asked import asked as question_asked
 from rag.neighbours import widened
-from rag.retrieve import DEEPEST, Dense, Diverse, Fused, Keyword, PerDocument, Reranked
+from rag.rankings import columns, ids_of
+from rag.retrieve import DEEPEST, Dense, Diverse, Fused, Keyword, Owners, PerDocument, Reranked, Standing
 from rag.snapshots import Indexes, View
 from rag.stages import Stage, Trail
 from rag.store import alike, surroundings
@@ -20,8 +23,23 @@ from rag.store.alike import Alike
 from rag.store.collections import Collection
 from rag.store.database import Connection, Database
 from rag.store.filters import Filter
+from rag.store.membership import Membership
 from rag.tails import Only
-from rag.types import Bitmap, Embedder, Hit, Metadata, Mode, Passage, Permitted, Principal, Ranking, Reranker, Retriever
+from rag.types import (
+    Bitmap,
+    Embedder,
+    Hit,
+    Ids,
+    Metadata,
+    Mode,
+    Passage,
+    Permitted,
+    Principal,
+    Ranking,
+    Reranker,
+    Retriever,
+)
+from rag.vectors.finalists import repeated
 from rag.wrapped import Embedded
 
 MAX_K = 1000
@@ -62,6 +80,7 @@ class OpenCollection:
     indexes: Indexes
     access: Access
     embedder: Callable[[], Embedder]  # called only when a mode needs it; checked against the collection's fingerprint
+    membership: Membership = field(default_factory=Membership)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +100,7 @@ class Found:
     """What was found: passages best first, the candidates behind them, and the moment all of it is true of."""
 
     passages: tuple[Passage, ...]
-    candidates: tuple[Hit, ...]  # best first, those of the passages left out
+    candidates: Ranking  # best first, those of the passages left out
     position: int
     generation: int
     timings_ms: Mapping[str, float]
@@ -130,7 +149,11 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
             with clock.stage("phrases"):
                 among = holding(question, view, permitted)
         trail = Trail()
-        retriever = pipeline(asked, question, view, connection, trail, embedder, reranker)
+
+        def owners(ids: Ids) -> Ids:
+            return opened.membership.contents(connection, opened.collection.id, ids)
+
+        retriever = pipeline(asked, question, view, connection, owners, trail, embedder, reranker)
         with clock.stage("retrieve"):
 
             def ranked(depth: int) -> Ranking:
@@ -140,6 +163,12 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
         with clock.stage("duplicates"):
 
             def together(ids: Sequence[int]) -> Alike:
+                if (
+                    embedder is not None
+                    and alike.only_exact(opened.collection)
+                    and not repeated(view.vectors.rows(ids))
+                ):
+                    return Alike(tuple(ids), {})  # equal strings have equal vectors
                 return alike.together(connection, opened.collection, ids)
 
             shown = different(ranking, asked.k, ranked, together)
@@ -223,6 +252,7 @@ def pipeline(
     question: Asked,
     view: View,
     connection: Connection,
+    owners: Owners,
     trail: Trail,
     embedder: Embedder | None,
     reranker: Reranker | None,
@@ -246,6 +276,7 @@ def pipeline(
             alpha=fusion.alpha,
             rrf_k=fusion.rrf_k,
             depth=fusion.depth,
+            standing=Standing(owners, view.vectors.rows),
         )
         retriever = trail.over("fused", fused)
     if reranker is not None:
@@ -255,10 +286,6 @@ def pipeline(
 
         retriever = trail.over("rerank", Reranked(retriever, reranker, texts, depth=refining.rerank_depth))
     if refining.per_document:
-
-        def owners(ids: Sequence[int]) -> list[int]:
-            return surroundings.contents_of(connection, ids)
-
         deepest = DEEPEST if reranker is None else 4 * depth  # what is asked for is read by the reranker
         thinned = PerDocument(retriever, owners, refining.per_document, depth, asked.k, deepest)
         retriever = trail.over("per_document", thinned)
@@ -278,7 +305,7 @@ class Shown:
 
     hits: tuple[Hit, ...]
     others: Mapping[int, tuple[int, ...]]  # chunk id → the chunks it stands for
-    rest: tuple[Hit, ...]
+    rest: Ranking
 
 
 def different(
@@ -291,7 +318,7 @@ def different(
     while True:
         for window in (2 * k + WINDOW, len(ranking)):
             considered = ranking[:window]
-            found = together([hit.chunk_id for hit in considered])
+            found = together(ids_of(considered).tolist())
             if len(found.shown) >= k:
                 break
         depth = 4 * len(ranking)
@@ -299,14 +326,16 @@ def different(
         if len(more) <= len(ranking):
             break
         ranking = more
-    place = {hit.chunk_id: number for number, hit in enumerate(ranking)}
+    given = columns(ranking)
+    place = {key: number for number, key in enumerate(given.ids.tolist())}
     hits = []
     for key in found.shown[:k]:
         first = min((key, *found.others.get(key, ())), key=place.__getitem__)
-        hits.append(ranking[place[key]]._replace(score=ranking[place[first]].score))
-    used = {hit.chunk_id for hit in hits}
-    rest = tuple(hit for hit in ranking if hit.chunk_id not in used)
-    return Shown(tuple(hits), {key: found.others[key] for key in used if key in found.others}, rest)
+        hits.append(given[place[key]]._replace(score=float(given.scores[place[first]])))
+    unused = np.ones(len(given), dtype=bool)
+    unused[[place[hit.chunk_id] for hit in hits]] = False
+    others = {hit.chunk_id: found.others[hit.chunk_id] for hit in hits if hit.chunk_id in found.others}
+    return Shown(tuple(hits), others, given.at(unused))
 
 
 def check(asked: Search) -> None:

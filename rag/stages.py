@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from rag.rankings import Scores, ids_of
 from rag.retrieve import Arm
-from rag.types import Permitted, Ranking, Retriever
+from rag.types import Ids, Permitted, Ranking, Retriever
 
 Q = TypeVar("Q")
 
@@ -44,7 +45,8 @@ class Trail:
     def stages(self, permitted: int) -> tuple[Stage, ...]:
         """In the order in which they ran; `permitted` chunks could be seen."""
         told = [Stage(name, permitted, len(ranking), self._ms[name]) for name, ranking in self._arms.items()]
-        given = len({hit.chunk_id for ranking in self._arms.values() for hit in ranking}) if told else permitted
+        ranked = [ids_of(ranking).tolist() for ranking in self._arms.values()]
+        given = len({chunk for chunks in ranked for chunk in chunks}) if told else permitted
         before = sum(stage.ms for stage in told)
         for name, ranking in self._later.items():
             told.append(Stage(name, given, len(ranking), max(0.0, self._ms[name] - before)))
@@ -79,7 +81,7 @@ class WatchedArm(Generic[Q]):
     def encode(self, questions: Sequence[str]) -> Q:
         return self.arm.encode(questions)
 
-    def scores(self, encoded: Q, place: int, chunks: Sequence[int]) -> dict[int, float]:
+    def scores(self, encoded: Q, place: int, chunks: Ids) -> Scores:
         return self.arm.scores(encoded, place, chunks)
 
     def ceilings(self, encoded: Q) -> list[float]:

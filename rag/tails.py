@@ -11,9 +11,10 @@ from rag.errors import IndexDamaged
 from rag.keywords import ScoredIndex
 from rag.keywords.asked import Phrase
 from rag.keywords.bm25 import Scores, Statistics
-from rag.types import Bitmap, ChangeBatch, Hit, Ids, Part, Permitted, Ranking, Vectors
+from rag.types import Bitmap, ChangeBatch, Ids, Permitted, Ranking, Vectors
 from rag.vectors import StoredVectors
 from rag.vectors.exact import ExactVectors
+from rag.vectors.finalists import nearest
 
 T = TypeVar("T")
 NONE: Ids = np.empty(0, np.int64)
@@ -55,11 +56,6 @@ class Without:
         bits = bitmap.bits.copy()
         np.bitwise_and.at(bits, gone >> 3, ~(np.uint8(1) << (gone & 7).astype(np.uint8)))
         return Bitmap(bits)
-
-
-def _nearest(hits: Ranking, k: int) -> Ranking:
-    best = sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:k]
-    return [Hit(hit.chunk_id, hit.score, {"dense": Part(place, hit.score)}) for place, hit in enumerate(best, start=1)]
 
 
 class FollowedVectors:
@@ -104,9 +100,9 @@ class FollowedVectors:
         if self._main is None:
             return tails
         mains = self._main.search(queries, k, self._without.of(permitted))
-        return [_nearest([*main, *tail], k) if tail else main for main, tail in zip(mains, tails, strict=True)]
+        return [nearest([main, tail], k) if len(tail) else main for main, tail in zip(mains, tails, strict=True)]
 
-    def rows(self, ids: Sequence[int]) -> Vectors:
+    def rows(self, ids: Sequence[int] | Ids) -> Vectors:
         """The vectors (n, d) of chunks, in the order of their ids. Raises KeyError for one that is not held."""
         return self._sound(lambda index: index._rows(ids))
 
@@ -123,7 +119,7 @@ class FollowedVectors:
                         self._instead = self._healed(error, self.position)
         return asked(self._instead)
 
-    def _rows(self, ids: Sequence[int]) -> Vectors:
+    def _rows(self, ids: Sequence[int] | Ids) -> Vectors:
         wanted = np.asarray(ids, dtype=np.int64)
         found = np.empty((len(wanted), self._tail.dim), np.float32)
         todo = np.ones(len(wanted), dtype=bool)

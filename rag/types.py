@@ -117,7 +117,7 @@ class Hit(NamedTuple):
     parts: Mapping[str, Part]  # "dense", "bm25", "fused", "rerank", … in the order of the stages
 
 
-Ranking = list[Hit]
+Ranking = Sequence[Hit]
 """Best first, ordered by (-score, chunk_id); a function of position, generation and query, nothing else."""
 
 

@@ -1,6 +1,7 @@
 """Columns in memory, one document looked at by itself, and SQL answer every filter alike, whatever comes and goes."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from rag.store.database import Connection, Database
 from rag.store.fields import CUT, Dictionary
 from rag.store.filters import Filter
 from rag.store.permitted import Predicate, permitted_ids, require_known
+from rag.store.prepared import Prepared, Rows
 from rag.store.tables import chunks, contents, documents
 from rag.types import Bitmap, Hit, Principal
 from tests.test_store import Named, add, document
@@ -305,10 +307,19 @@ def test_a_field_that_nobody_has_is_named_with_its_neighbours(
         document_store.listing(connection, predicate, 1, limit=1)
 
 
-def test_nothing_changed_costs_one_read(database: Database, fresh: list[Collection]) -> None:
+def test_nothing_changed_costs_one_read(
+    database: Database, fresh: list[Collection], monkeypatch: pytest.MonkeyPatch
+) -> None:
     collection, access, statements = another(database, fresh), Access(), list[str]()
     add(database, collection, document(database, "kb:1", "one", metadata={"year": 1}))
     event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    rows = Prepared.rows
+
+    def watched(self: Prepared, connection: Connection, values: Mapping[str, object]) -> Rows:
+        statements.append(str(self.statement(connection.dialect.name)))
+        return rows(self, connection, values)
+
+    monkeypatch.setattr(Prepared, "rows", watched)  # its statements go past SQLAlchemy's events
     for condition in (None, {"year": 1}, {"year": {"$gt": 0}}):
         where = None if condition is None else Filter.parse(condition)
         for _ in range(2):

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from rag.embedders.hashing import Hashing
 from rag.errors import WrongSetting
+from rag.fusion import Scored, weighted
 from rag.keywords.analysis import analyse
 from rag.keywords.bm25 import idf, weights
 from rag.keywords.exact import ExactKeywords
-from rag.retrieve import Dense, Diverse, Fused, Keyword, PerDocument, Reranked
+from rag.retrieve import Dense, Diverse, Fused, Keyword, PerDocument, Reranked, Standing
 from rag.snapshots import Indexes, View
 from rag.tails import FollowedVectors
-from rag.types import Permitted, Ranking, Retriever, Vectors
+from rag.types import Hit, Ids, Permitted, Ranking, Retriever, Vectors
 from rag.vectors.exact import ExactVectors
 from tests.feeds import NONE, Allowed, MemoryFeed, allowed
 
@@ -74,7 +75,7 @@ def retrievers(view: View) -> dict[str, Retriever]:
         "rrf": Fused(dense, keyword, method="rrf"),
         "reranked": Reranked(fused, CountsSharedWords(), texts, depth=4),
         "diverse": Diverse(fused, rows),
-        "per document": PerDocument(fused, list),
+        "per document": PerDocument(fused, np.copy),
         "all of it": Diverse(Reranked(fused, CountsSharedWords(), texts), view.vectors.rows, relevance=0.5),
     }
 
@@ -140,6 +141,65 @@ def test_a_hit_of_one_arm_has_its_true_score_in_the_other(depth: int, alpha: flo
     assert [expected[hit.chunk_id] for hit in found] == pytest.approx([hit.score for hit in found])
 
 
+def test_a_text_that_was_found_twice_stands_before_one_found_once() -> None:
+    """Hits 1 and 2 are alike to the question; of the text of 2, 3 was found as well."""
+    near = [Hit(1, 0.8, {}), Hit(2, 0.8, {}), Hit(3, 0.7, {}), Hit(4, 0.2, {})]
+    seen: list[list[int]] = []
+
+    def owners(chunks: Ids) -> Ids:
+        return np.array([{1: 7, 2: 9, 3: 9, 4: 5}[chunk] for chunk in chunks.tolist()])
+
+    def across(chunks: Sequence[int]) -> Vectors:
+        seen.append(list(chunks))
+        return np.array([{2: [1.0, 0.0], 3: [0.0, 1.0]}[chunk] for chunk in chunks], dtype=np.float32)
+
+    context = Standing(owners, across, share=0.5).context(((None, 1.0), (0.0, 1.0)), 1.0)
+    found = weighted([near, []], [Scored(NONE, np.empty(0))] * 2, [(None, 1.0), (0.0, 1.0)], [1.0, 0.0], 4, context)
+    alone = {1: 0.75, 2: 0.75, 3: 0.625, 4: 0.0}  # the way from 0.2 up to 1
+    text = (0.75 / np.sqrt(0.5) - 0.2) / 0.8  # the cosine of the mean of two vectors at right angles
+    expected = {1: alone[1], 4: alone[4]} | {chunk: (alone[chunk] + text) / 2 for chunk in (2, 3)}
+    assert seen == [[2, 3]]
+    assert {hit.chunk_id: hit.score for hit in found} == pytest.approx(expected)
+    assert [hit.chunk_id for hit in found] == [2, 3, 1, 4]
+
+
+@given(
+    of=st.lists(st.integers(0, 3), min_size=6, max_size=6),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+    alpha=st.sampled_from([0.0, 0.5, 1.0]),
+    question=st.sampled_from(QUESTIONS),
+    visible=st.sets(st.sampled_from(list(TEXTS))),
+)
+def test_a_text_is_judged_by_its_best_hits_that_may_be_seen(
+    of: list[int], share: float, alpha: float, question: str, visible: set[int]
+) -> None:
+    """As reckoned hit by hit; a text found once changes nothing, and what may not be seen has no say."""
+    vectors, keywords = ExactVectors(0, NONE, np.empty((0, 64), np.float32)), ExactKeywords()
+    vectors.apply(np.array(list(TEXTS)), rows(list(TEXTS)), NONE, 1)
+    keywords.apply(np.array(list(TEXTS)), [analyse(text) for text in TEXTS.values()], NONE, 1)
+    dense, keyword = Dense(EMBEDDER, FollowedVectors(None, vectors, NONE, 1)), Keyword(keywords)
+    owner, may = dict(zip(TEXTS, of, strict=True)), allowed(visible)
+    standing = Standing(lambda chunks: np.array([owner[chunk] for chunk in chunks.tolist()]), rows, share)
+    [plain] = Fused(dense, keyword, alpha=alpha).retrieve([question], 9, may)
+    [found] = Fused(dense, keyword, alpha=alpha, standing=standing).retrieve([question], 9, may)
+
+    query = EMBEDDER.embed_queries([question])[0].astype(np.float64)
+    terms, near = analyse(question), {chunk: float(query @ rows([chunk])[0]) for chunk in visible}
+    worded = {chunk: float(keywords.scores(terms, np.array([chunk]))[0]) for chunk in visible}
+    low, most = min(near.values(), default=0.0), keyword.ceilings([terms])[0]
+    expected = {}
+    for chunk, score, _ in plain:
+        best = [hit.chunk_id for hit in plain if owner[hit.chunk_id] == owner[chunk]][:3]
+        middle = rows(best).astype(np.float64).mean(axis=0)
+        cosine = float(query @ middle) / max(float(np.linalg.norm(middle)), 1e-9)
+        text = alpha * (cosine - low) / (1 - low) if low < 1 else 0.0
+        text += (1 - alpha) * float(np.mean([worded[each] for each in best])) / most if most else 0.0
+        expected[chunk] = score if len(best) == 1 else (1 - share) * score + share * text
+    assert {hit.chunk_id: hit.score for hit in found} == pytest.approx(expected, abs=1e-5)
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    assert all(hit.parts["fused"].score == hit.score for hit in found)
+
+
 def test_the_question_is_embedded_once(view: View) -> None:
     asked: list[Sequence[str]] = []
 
@@ -202,8 +262,8 @@ def test_each_document_is_there_with_its_best_hits(most: int, k: int, depth: int
     vectors.apply(np.array(list(TEXTS)), rows(list(TEXTS)), NONE, 1)
     dense, may = Dense(EMBEDDER, FollowedVectors(None, vectors, NONE, 1)), allowed(TEXTS)
 
-    def owners(chunks: Sequence[int]) -> list[int]:
-        return [chunk % 2 for chunk in chunks]
+    def owners(chunks: Ids) -> Ids:
+        return chunks % 2
 
     everything = [hit.chunk_id for hit in dense.retrieve([question], 99, may)[0]]
     of = {owner: [chunk for chunk in everything if chunk % 2 == owner][:most] for owner in (0, 1)}
@@ -221,13 +281,9 @@ def test_documents_are_looked_for_only_so_deep(view: View) -> None:
             asked.append(k)
             return Dense(EMBEDDER, view.vectors).retrieve(questions, k, permitted)
 
-    [found] = PerDocument(Watching(), lambda chunks: [1 for _ in chunks], depth=1, enough=3, deepest=4).retrieve(
-        ["river"], 1, allowed(TEXTS)
-    )
+    [found] = PerDocument(Watching(), np.ones_like, depth=1, enough=3, deepest=4).retrieve(["river"], 1, allowed(TEXTS))
     assert (len(found), asked) == (1, [1])
-    [found] = PerDocument(Watching(), lambda chunks: [1 for _ in chunks], depth=1, enough=3, deepest=4).retrieve(
-        ["river"], 2, allowed(TEXTS)
-    )
+    [found] = PerDocument(Watching(), np.ones_like, depth=1, enough=3, deepest=4).retrieve(["river"], 2, allowed(TEXTS))
     assert (len(found), asked) == (1, [1, 2, 4])
 
 
@@ -262,4 +318,6 @@ def test_wrong_settings_are_refused(view: View, wrong: dict[str, object]) -> Non
     with pytest.raises(WrongSetting):
         Diverse(Dense(EMBEDDER, view.vectors), rows, relevance=2)
     with pytest.raises(WrongSetting):
-        PerDocument(Dense(EMBEDDER, view.vectors), list, most=0)
+        PerDocument(Dense(EMBEDDER, view.vectors), np.copy, most=0)
+    with pytest.raises(WrongSetting):
+        Standing(list, rows, share=1.5)

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from rag.store import tokens as token_store
 from rag.store import writing
 from rag.store.checks import collection_checks, stored_text
 from rag.store.collections import Collection
-from rag.store.database import Database
+from rag.store.database import Database, connect, now, upgrade
 from rag.store.filters import Filter
 from rag.store.permitted import Predicate
-from rag.store.tables import audit, chunks, contents, documents
+from rag.store.tables import audit, chunks, contents, documents, tenants
 from rag.store.vectors import CollectionFeed, pack
 from rag.types import Hit, Principal, Vectors
 
@@ -373,3 +374,29 @@ def test_damage_is_named(database: Database, collection: Collection) -> None:
             transaction.rollback()
         assert f"default: {name}" in bad
     sound(database, collection)
+
+
+def test_a_long_wal_is_folded_into_the_database_and_no_reader_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = connect(f"sqlite:///{tmp_path / 'rag.db'}")
+    upgrade(database)
+    wal = tmp_path / "rag.db-wal"
+    monkeypatch.setattr("rag.store.database.CHECKPOINT_BYTES", 100_000)
+
+    def write(name: str) -> None:
+        with database.write() as connection:
+            connection.execute(insert(tenants).values(name=name * 100_000, created_at=now()))
+
+    write("a")
+    assert wal.stat().st_size == 0
+    with database.read() as connection:
+        before = connection.scalar(select(func.count()).select_from(tenants))
+        write("b")
+        assert wal.stat().st_size > 100_000, "what a reader may still need stays"
+        assert connection.scalar(select(func.count()).select_from(tenants)) == before
+    write("c")
+    assert wal.stat().st_size == 0
+    with database.read() as connection:
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 30_000
+    database.close()

@@ -13,7 +13,8 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.types import Hit, Ids, Part, Ranking
+from rag.rankings import staged
+from rag.types import Ids, Ranking
 
 K1 = 1.2
 B = 0.75
@@ -58,15 +59,21 @@ def gains(weight: float, counts: NDArray[np.integer], lengths: NDArray[np.intege
     return below
 
 
+def promising(scores: Scores, usable: NDArray[np.bool_], k: int) -> NDArray[np.intp]:
+    """The usable rows with a score that may be among the k best of them, ascending.  (n,), (n,) → (m,)"""
+    if len(scores) > MANY:
+        some = scores[::SAMPLE][usable[::SAMPLE]]
+        some = some[some > 0]  # partitioning mostly equal numbers takes a hundred times as long
+        if len(some) >= k > 0:
+            floor = np.partition(some, len(some) - k)[len(some) - k]  # not above the k-th best of all
+            rows = np.flatnonzero(scores >= floor)
+            return rows[usable[rows]]
+    return np.flatnonzero((scores > 0) & usable)
+
+
 def best(ids: Ids, scores: Scores, k: int) -> tuple[Ids, Scores]:
     """The k first by (-score, id).  (n,), (n,) → (≤ k,), (≤ k,)"""
     if len(ids) > k > 0:
-        floor = -np.inf
-        if len(ids) > MANY and len(ids) > SAMPLE * k:  # the k-th best of some is not above that of all
-            some = scores[::SAMPLE]
-            floor = np.partition(some, len(some) - k)[len(some) - k]
-        near = np.flatnonzero(scores >= floor)
-        ids, scores = ids[near], scores[near]
         keep = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
         ids, scores = ids[keep], scores[keep]
     order = np.lexsort((ids, -scores))[: max(k, 0)]
@@ -76,10 +83,7 @@ def best(ids: Ids, scores: Scores, k: int) -> tuple[Ids, Scores]:
 def ranking(ids: Ids, scores: Scores, k: int) -> Ranking:
     """The k best as hits with part "bm25"."""
     ids, scores = best(ids, scores, k)
-    return [
-        Hit(chunk, score, {"bm25": Part(place, score)})
-        for place, (chunk, score) in enumerate(zip(ids.tolist(), scores.tolist(), strict=True), start=1)
-    ]
+    return staged("bm25", ids, scores)
 
 
 def accept(ids: Ids, tokens: Sequence[Sequence[str]], removed: Ids) -> tuple[Ids, Ids]:

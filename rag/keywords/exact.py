@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rag.keywords import segments as segment_files
 from rag.keywords import spelling
 from rag.keywords.asked import Asked, Phrase
-from rag.keywords.bm25 import Scores, Statistics, accept, blended, idf, ranking, weights
+from rag.keywords.bm25 import Scores, Statistics, accept, blended, idf, promising, ranking, weights
 from rag.keywords.segments import Segment, built, merge
 from rag.types import Bitmap, Ids, Permitted, Ranking
 
@@ -221,7 +221,7 @@ def _search(state: State, query: Sequence[str], k: int, bitmap: Bitmap) -> Ranki
             ids.append(segment.ids[held[found > 0]])
         else:
             every = segment.score(weighed, state.statistics.average_length)
-            rows = np.flatnonzero((every > 0) & usable)
+            rows = promising(every, usable, k)
             scores.append(every[rows])
             ids.append(segment.ids[rows])
     return ranking(np.concatenate(ids), np.concatenate(scores), k)

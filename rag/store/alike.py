@@ -18,6 +18,7 @@ from rag.store.collections import Collection, by_id, lock
 from rag.store.contents import NewContent, parts
 from rag.store.database import now
 from rag.store.policies import Level, Policies, Rule
+from rag.store.prepared import Prepared
 from rag.store.tables import chunks, contents, decisions, documents, vectors
 from rag.store.vectors import unpack
 
@@ -313,6 +314,11 @@ class Alike:
     others: Mapping[int, tuple[int, ...]]  # of a shown chunk: those that it stands for
 
 
+def only_exact(collection: Collection) -> bool:
+    """Whether only chunks whose embedded strings are equal are brought together, if any."""
+    return all(rule.level == "exact" for rule in Policies.of(collection.settings).chunk if rule.policy != "keep")
+
+
 def together(connection: Connection, collection: Collection, ranking: Sequence[int]) -> Alike:
     """Bring together the chunks of a ranking, given by id, that the collection's policies call duplicates.
 
@@ -351,14 +357,13 @@ def together(connection: Connection, collection: Collection, ranking: Sequence[i
     return Alike(tuple(shown), others)
 
 
-_DIGESTS = {
-    dialect: select(chunks.c.id, chunks.c.digest).where(among(chunks.c.id, "ids", dialect)) for dialect in DIALECTS
-}
+_DIGESTS = Prepared(
+    {dialect: select(chunks.c.id, chunks.c.digest).where(among(chunks.c.id, "ids", dialect)) for dialect in DIALECTS}
+)
 
 
 def _digests(connection: Connection, ids: Sequence[int]) -> dict[int, bytes]:
-    rows = connection.execute(_DIGESTS[connection.dialect.name], {"ids": ids}).all()
-    return {row[0]: bytes(row[1]) for row in rows}
+    return {key: bytes(digest) for key, digest in _DIGESTS.rows(connection, {"ids": ids})}
 
 
 def _pairs(

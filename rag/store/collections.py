@@ -8,7 +8,9 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, func, insert, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import Conflict, NotFound, WrongUsage
+from rag.store.among import DIALECTS
 from rag.store.database import now
+from rag.store.prepared import Prepared
 from rag.store.tables import changes, chunks, collections, documents, embedders, tenants
 from rag.types import Embedder, Metadata
 
@@ -203,13 +205,15 @@ def counts(connection: Connection, collection_id: int) -> CollectionCounts:
 
 def position(connection: Connection, collection_id: int) -> int:
     """The last committed position; one indexed read."""
-    found = connection.scalar(_POSITION, {"collection_id": collection_id})
-    if found is None:
+    found = _POSITION.rows(connection, {"collection_id": collection_id})
+    if not found:
         raise NotFound(f"no collection with id {collection_id}")
-    return int(found)
+    return int(found[0][0])
 
 
-_POSITION = select(collections.c.position).where(collections.c.id == bindparam("collection_id"))
+_POSITION = Prepared(
+    dict.fromkeys(DIALECTS, select(collections.c.position).where(collections.c.id == bindparam("collection_id")))
+)
 
 
 def lock(connection: Connection, collection_id: int) -> int:

@@ -89,7 +89,9 @@ class Database:
             if not held:
                 return
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)")
+                connection.exec_driver_sql("PRAGMA busy_timeout=0")  # a reader of an older moment is not waited for
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # else it would stay as long as it was
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
 
     def digest(self, data: bytes | str) -> bytes:
         """The keyed content address of some bytes (or of a text in UTF-8), 32 bytes (BLAKE2b, RFC 7693)."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, bindparam, exists, func, or_, select, true
 
@@ -12,6 +12,7 @@ from rag.errors import NotFound
 from rag.store.among import DIALECTS, among
 from rag.store.filters import Own, keys, matches, microseconds, origin_of
 from rag.store.permitted import Predicate, require_known
+from rag.store.prepared import Prepared
 from rag.store.tables import chunks, contents, document_labels, documents, sources
 from rag.types import Hit, Metadata, Passage, Place
 
@@ -191,10 +192,18 @@ def chunks_of(connection: Connection, content_id: int) -> list[StoredChunk]:
 
 def cut_as(connection: Connection, collection_id: int, digest: bytes, cutting: bytes) -> bool:
     """Whether the collection holds this content, alive or not, with chunks that were cut as `cutting` names."""
-    found = connection.scalar(
-        select(contents.c.cutting).where(contents.c.collection_id == collection_id, contents.c.digest == digest)
+    found = _CUTTING.rows(connection, {"collection_id": collection_id, "digest": digest})
+    return bool(found) and bytes(found[0][0]) == cutting
+
+
+_CUTTING = Prepared(  # asked for every document that comes in
+    dict.fromkeys(
+        DIALECTS,
+        select(contents.c.cutting).where(
+            contents.c.collection_id == bindparam("collection_id"), contents.c.digest == bindparam("digest")
+        ),
     )
-    return found is not None and bytes(found) == cutting
+)
 
 
 def owners_of(connection: Connection, collection_id: int, source_uris: Sequence[str]) -> set[str]:
@@ -267,25 +276,36 @@ def chunk_texts(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
     return {key: row.text for key, row in _chunk_rows(connection, list(ids)).items()}
 
 
-_CHUNKS = {  # statements of every search are made once: making one takes longer than the database does
-    dialect: select(
-        chunks.c.id,
-        chunks.c.content_id,
-        chunks.c.headings,
-        chunks.c.page,
-        chunks.c.start,
-        chunks.c.end,
-        func.substr(contents.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start).label("text"),
-    )
-    .join(contents, contents.c.id == chunks.c.content_id)
-    .where(among(chunks.c.id, "ids", dialect))
-    for dialect in DIALECTS
-}
+class ChunkRow(NamedTuple):
+    id: int
+    content_id: int
+    headings: Sequence[str]
+    page: int | None
+    start: int
+    end: int
+    text: str
 
 
-def _chunk_rows(connection: Connection, ids: Sequence[int]) -> Mapping[int, Any]:
-    rows = connection.execute(_CHUNKS[connection.dialect.name], {"ids": ids}).all()
-    return {row[0]: row for row in rows}
+_CHUNKS = Prepared(
+    {
+        dialect: select(
+            chunks.c.id,
+            chunks.c.content_id,
+            chunks.c.headings,
+            chunks.c.page,
+            chunks.c.start,
+            chunks.c.end,
+            func.substr(contents.c.text, chunks.c.start + 1, chunks.c.end - chunks.c.start),
+        )
+        .join(contents, contents.c.id == chunks.c.content_id)
+        .where(among(chunks.c.id, "ids", dialect))
+        for dialect in DIALECTS
+    }
+)
+
+
+def _chunk_rows(connection: Connection, ids: Sequence[int]) -> Mapping[int, ChunkRow]:
+    return {row[0]: ChunkRow._make(row) for row in _CHUNKS.rows(connection, {"ids": ids})}
 
 
 def _placed(dialect: str, *, labelled: bool, filtered: bool) -> Select[Any]:
@@ -321,12 +341,23 @@ def _placed(dialect: str, *, labelled: bool, filtered: bool) -> Select[Any]:
     )
 
 
+class PlaceRow(NamedTuple):
+    content_id: int
+    id: int
+    uri: str
+    external_id: str | None
+    title: str  # of the content
+    name: str  # of the place
+    metadata: Metadata
+
+
 _PLACES = {
     (dialect, labelled, filtered): _placed(dialect, labelled=labelled, filtered=filtered)
     for dialect in DIALECTS
     for labelled in (False, True)
     for filtered in (False, True)
 }
+_EVERY_PLACE = Prepared({dialect: _PLACES[dialect, False, False] for dialect in DIALECTS})
 _SOURCES = select(sources.c.id, sources.c.uri).where(sources.c.id.in_(bindparam("ids", expanding=True)))
 _LANGUAGES = select(contents.c.id, contents.c.language).where(contents.c.id.in_(bindparam("ids", expanding=True)))
 
@@ -334,11 +365,15 @@ _LANGUAGES = select(contents.c.id, contents.c.language).where(contents.c.id.in_(
 def _places(connection: Connection, content_ids: set[int], predicate: Predicate, at: int) -> dict[int, list[Place]]:
     found: dict[int, list[Place]] = {}
     given: dict[str, object] = {"ids": sorted(content_ids), "collection_id": predicate.collection_id, "at": at}
-    if predicate.labels is not None:
-        given["labels"] = sorted(predicate.labels)
-    statement = _PLACES[connection.dialect.name, predicate.labels is not None, predicate.filter is not None]
-    rows = connection.execute(statement, given).all()
-    for row in _passing(connection, rows, predicate):
+    rows: Iterable[PlaceRow | Row[Any]]
+    if predicate.unrestricted:
+        rows = map(PlaceRow._make, _EVERY_PLACE.rows(connection, given))
+    else:
+        if predicate.labels is not None:
+            given["labels"] = sorted(predicate.labels)
+        statement = _PLACES[connection.dialect.name, predicate.labels is not None, predicate.filter is not None]
+        rows = _passing(connection, connection.execute(statement, given).all(), predicate)
+    for row in rows:
         place = Place(row.id, row.uri, row.external_id, shown_title(row.title, row.name), row.metadata)
         found.setdefault(row.content_id, []).append(place)
     return found

@@ -21,15 +21,6 @@ class Stretch:
     page: int | None
 
 
-def contents_of(connection: Connection, ids: Sequence[int]) -> list[int]:
-    """The content of each chunk, in the order of the ids. Raises KeyError for a chunk that never was."""
-    found: dict[int, int] = {}
-    for i in range(0, len(ids), MANY):
-        rows = connection.execute(select(chunks.c.id, chunks.c.content_id).where(chunks.c.id.in_(ids[i : i + MANY])))
-        found |= {row[0]: row[1] for row in rows}
-    return [found[key] for key in ids]
-
-
 def embedded_texts(connection: Connection, ids: Sequence[int]) -> list[str]:
     """What each chunk is embedded and indexed as (title, heading path, text), in the order of the ids."""
     found: dict[int, str] = {}

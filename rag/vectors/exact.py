@@ -90,7 +90,7 @@ def scan(queries: Vectors, ids: Ids, rows: Vectors, k: int, inside: NDArray[np.b
     if k >= count:
         chosen = slice(None) if inside is None else inside
         return [rank(query, ids[chosen], rows[chosen], k) for query in queries]
-    rankings = []
+    rankings: list[Ranking] = []
     for query in queries:
         rough = np.vecdot(rows, query)  # (n,), right to within half the margin; `@` would wake a thread that spins on
         if inside is not None:

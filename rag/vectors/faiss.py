@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.types import Bitmap, Hit, Ids, Part, Permitted, Ranking, Vectors
+from rag.rankings import ids_of
+from rag.types import Bitmap, Ids, Permitted, Ranking, Vectors
 from rag.vectors import lists as quantised
 from rag.vectors import rows as stored
 from rag.vectors import tuning
 from rag.vectors.exact import scan
-from rag.vectors.finalists import accept, questions, read_state, write_state
+from rag.vectors.finalists import accept, nearest, questions, read_state, write_state
 from rag.vectors.lists import Lists, Selector
 from rag.vectors.rows import HeldRows, Spool, StoredRows, steps
 from rag.vectors.tuning import Tuning
@@ -204,8 +205,7 @@ def _gathered(held: _Held, queries: Vectors, k: int, places: Ids) -> list[Rankin
 def _merged(one: Ranking, other: Ranking, k: int) -> Ranking:
     if not one or not other:
         return one or other
-    best = sorted([*one, *other], key=lambda hit: (-hit.score, hit.chunk_id))[:k]
-    return [Hit(hit.chunk_id, hit.score, {"dense": Part(place, hit.score)}) for place, hit in enumerate(best, start=1)]
+    return nearest([one, other], k)
 
 
 def _found(
@@ -219,7 +219,9 @@ def _found(
         if len(named) < fetch and probed < lists.count:
             probed = lists.count  # what is permitted lies elsewhere
             continue
-        chosen, first = np.unique(named, return_index=True)
+        first = np.argsort(named, kind="stable")  # an id stands in the lists twice where its row was replaced
+        first = first[np.concatenate([[True], np.diff(named[first]) > 0])] if len(named) else first
+        chosen = named[first]
         at = np.minimum(np.searchsorted(held.ids, chosen), len(held.ids) - 1)
         there = held.ids[at] == chosen  # a removed row stays in the lists until they are written anew
         ranking = scan(query[None, :], chosen[there], held.rows.take(at[there]), k)[0]
@@ -228,7 +230,7 @@ def _found(
                 return ranking  # every permitted row was looked at
             break  # or nearly: FAISS leaves out those of the lowest score that there can be
         if len(ranking) == k:
-            hits = np.searchsorted(chosen, [hit.chunk_id for hit in ranking])
+            hits = np.searchsorted(chosen, ids_of(ranking))
             if scores[first[hits]].min() > scores[-1]:
                 return ranking
         fetch *= 4

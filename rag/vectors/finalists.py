@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.types import Hit, Ids, Part, Ranking, Vectors
+from rag.rankings import Columns, columns, staged
+from rag.types import Ids, Ranking, Vectors
+from rag.vectors.rows import sums
 
 MARGIN = 1e-4
 """How far a float32 inner product of unit rows may lie from the true one, twice: whatever a backend scores within this
@@ -25,14 +27,24 @@ def cosines(query: NDArray[np.float32], rows: Vectors) -> NDArray[np.float32]:
     return np.asarray(products.sum(axis=1), dtype=np.float32)
 
 
-def rank(query: NDArray[np.float32], ids: Ids, rows: Vectors, k: int) -> Ranking:
+def rank(query: NDArray[np.float32], ids: Ids, rows: Vectors, k: int) -> Columns:
     """The k best of the finalists by (-score, chunk_id). query (d,), ids (n,), rows (n, d)"""
     scores = cosines(query, rows)
     order = np.lexsort((ids, -scores))[:k]
-    return [
-        Hit(chunk, score, {"dense": Part(place, score)})
-        for place, (chunk, score) in enumerate(zip(ids[order].tolist(), scores[order].tolist(), strict=True), start=1)
-    ]
+    return staged("dense", ids[order], scores[order])
+
+
+def repeated(rows: Vectors) -> bool:
+    """Whether two rows may be the same; never False where two are.  (n, d)"""
+    return len({*sums(rows).tolist()}) < len(rows)
+
+
+def nearest(rankings: Sequence[Ranking], k: int) -> Columns:
+    """The k best of several indexes' hits by (-score, chunk_id)."""
+    given = [columns(ranking) for ranking in rankings]
+    ids, scores = np.concatenate([one.ids for one in given]), np.concatenate([one.scores for one in given])
+    order = np.lexsort((ids, -scores))[:k]
+    return staged("dense", ids[order], scores[order])
 
 
 def accept(ids: Ids, vectors: Vectors, removed: Ids, dim: int) -> tuple[Ids, Vectors, Ids]:

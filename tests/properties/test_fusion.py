@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.fusion import Span, ceiling, rrf, shares, weighted
+from rag.fusion import Scored, Span, ceiling, rrf, shares, weighted
 from rag.keywords.bm25 import Statistics
 from rag.types import Hit, Part, Ranking
 
@@ -15,6 +15,11 @@ def ranking(scores: dict[int, float], part: str) -> Ranking:
     return [Hit(chunk, score, {part: Part(place, score)}) for place, (chunk, score) in enumerate(best, start=1)]
 
 
+def scored(scores: dict[int, float]) -> Scored:
+    return Scored(np.array(list(scores), dtype=np.int64), np.array(list(scores.values()), dtype=np.float64))
+
+
+NONE = scored({})
 chunks = st.integers(0, 20)
 MINMAX: list[Span] = [(None, None), (None, None)]
 spans = st.tuples(st.sampled_from([None, -1.0, 0.0]), st.sampled_from([None, 1.0, 8.0]))
@@ -39,7 +44,7 @@ def test_weighted_fusion_is_the_slow_obvious_one(
     k: int,
 ) -> None:
     arms = [ranking(dense, "dense"), ranking(keyword, "bm25")]
-    found = weighted(arms, [more, {}], ends, [alpha, 1 - alpha], k)
+    found = weighted(arms, [scored(more), NONE], ends, [alpha, 1 - alpha], k)
     union = dense.keys() | keyword.keys()
     total = dict.fromkeys(union, 0.0)
     for own, weight, (lowest, highest) in (({**more, **dense}, alpha, ends[0]), (keyword, 1 - alpha, ends[1])):
@@ -66,7 +71,10 @@ def test_with_bounds_given_two_hits_stand_to_each_other_the_same_whatever_else_i
 
     def fused(*arms: dict[int, float]) -> dict[int, float]:
         hits = [ranking(arm, name) for arm, name in zip(arms, ("dense", "bm25"), strict=True)]
-        return {hit.chunk_id: hit.score for hit in weighted(hits, [dense, keyword], bounds, [alpha, 1 - alpha], 99)}
+        return {
+            hit.chunk_id: hit.score
+            for hit in weighted(hits, [scored(dense), scored(keyword)], bounds, [alpha, 1 - alpha], 99)
+        }
 
     every = fused(dense, keyword)
     some = fused(*({chunk: own[chunk] for chunk in own.keys() - without} for own in (dense, keyword)))
@@ -79,7 +87,7 @@ def test_the_order_of_the_input_makes_no_difference(
     dense: dict[int, float], keyword: dict[int, float], k: int, data: st.DataObject
 ) -> None:
     arms = [ranking(dense, "dense"), ranking(keyword, "bm25")]
-    unranked: list[dict[int, float]] = [{21: 0.1, 22: 0.2}, {}]
+    unranked = [scored({21: 0.1, 22: 0.2}), NONE]
     found = weighted(arms, unranked, MINMAX, [0.4, 0.6], k)
     mixed = [data.draw(st.permutations(arm)) for arm in arms]
     assert weighted(mixed, unranked, MINMAX, [0.4, 0.6], k) == found
@@ -94,7 +102,7 @@ def test_a_ranking_is_ordered_and_says_where_it_comes_from(
     dense: dict[int, float], keyword: dict[int, float], k: int
 ) -> None:
     arms = [ranking(dense, "dense"), ranking(keyword, "bm25")]
-    for found in (weighted(arms, [{}, {}], MINMAX, [0.5, 0.5], k), rrf(arms, k)):
+    for found in (weighted(arms, [NONE, NONE], MINMAX, [0.5, 0.5], k), rrf(arms, k)):
         assert found == sorted(found, key=lambda hit: (-hit.score, hit.chunk_id))
         for place, hit in enumerate(found, start=1):
             assert hit.parts["fused"] == Part(place, hit.score)
@@ -116,13 +124,13 @@ def test_rrf_is_the_slow_obvious_one(dense: dict[int, float], keyword: dict[int,
 def test_worked_values() -> None:
     """Dense 0.9 and 0.5 of chunks 1, 2; BM25 8 of 2, 3; the true cosine of 3 is 0.7 and chunk 1 holds no term."""
     arms = [ranking({1: 0.9, 2: 0.5}, "dense"), ranking({2: 8.0, 3: 4.0}, "bm25")]
-    found = weighted(arms, [{3: 0.7}, {}], MINMAX, [0.5, 0.5], 3)
+    found = weighted(arms, [scored({3: 0.7}), NONE], MINMAX, [0.5, 0.5], 3)
     assert [(hit.chunk_id, hit.score) for hit in found] == [
         (1, pytest.approx(0.5)),
         (2, pytest.approx(0.5)),
         (3, pytest.approx(0.5)),
     ]
-    third = weighted(arms, [{3: 0.7}, {}], MINMAX, [0.6, 0.4], 1)
+    third = weighted(arms, [scored({3: 0.7}), NONE], MINMAX, [0.6, 0.4], 1)
     assert [(hit.chunk_id, hit.score) for hit in third] == [(1, pytest.approx(0.6))]
     assert np.isclose(rrf(arms, 1)[0].score, 1 / 62 + 1 / 61)
 
@@ -130,7 +138,7 @@ def test_worked_values() -> None:
 def test_worked_values_of_bounds() -> None:
     """From the lowest cosine, 0.5, to 1, and from 0 to a ceiling of 16: a weak best hit of BM25 stays weak."""
     arms = [ranking({1: 0.9, 2: 0.5}, "dense"), ranking({2: 8.0, 3: 4.0}, "bm25")]
-    found = weighted(arms, [{3: 0.7}, {}], [(None, 1.0), (0.0, 16.0)], [0.5, 0.5], 3)
+    found = weighted(arms, [scored({3: 0.7}), NONE], [(None, 1.0), (0.0, 16.0)], [0.5, 0.5], 3)
     assert [(hit.chunk_id, hit.score) for hit in found] == [
         (1, pytest.approx(0.5 * 0.8)),
         (3, pytest.approx(0.5 * 0.4 + 0.5 * 0.25)),

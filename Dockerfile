@@ -18,7 +18,7 @@ COPY rag rag
 COPY ingest ingest
 COPY migrations migrations
 COPY docs docs
-RUN /opt/rag/bin/pip install --constraint constraints.txt ".[postgres]"
+RUN /opt/rag/bin/pip install --constraint constraints.txt ".[postgres,mcp]"
 
 FROM python:3.12-slim
 RUN useradd --create-home --uid 10001 rag && install -d -o rag -g rag /data

@@ -15,22 +15,34 @@ from typing import TYPE_CHECKING
 
 from rag.access import Access
 from rag.config import Settings, overruled
-from rag.errors import NotFound, StoreNotReady
+from rag.errors import NotFound, NotReady, StoreNotReady, WrongSetting
 from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store.collections import Collection
 from rag.store.database import Database
 from rag.store.membership import Membership
 from rag.store.vectors import CollectionFeed
-from rag.types import Embedder, GenerationSettings, Generator, MetadataValue, Models, Principal, Reranker, Scorer
+from rag.types import (
+    Embedder,
+    GenerationSettings,
+    Generator,
+    MetadataValue,
+    Models,
+    Principal,
+    Reranker,
+    Running,
+    Scorer,
+    Template,
+)
 
 if TYPE_CHECKING:
     from ingest.reading.pool import Pool
     from rag.ask import Answering
+    from rag.confidence import Abstaining
     from rag.corpus import Corpus
     from rag.search import Fusion, OpenCollection, Refining, Search
     from rag.snapshots import Indexes
-    from rag.types import Passage
+    from rag.types import Passage, Prompt, Vectors
     from rag.why import Why
 
 TENANT = "default"
@@ -48,7 +60,7 @@ class App:
         self._lock = threading.RLock()
         self._embedder: Embedder | None = None
         self._generators: dict[str, Generator] = {}
-        self._scorers: list[Scorer] | None = None
+        self._scorers: dict[tuple[str, ...], list[Scorer]] = {}
         self._rerankers: dict[str, Reranker] = {}
         self._pool: Pool | None = None
         self._indexes: dict[tuple[int, str], Indexes] = {}
@@ -95,21 +107,37 @@ class App:
 
     def embedder(self) -> Embedder:
         from rag import embedders
+        from rag.wrapped import Recalling
 
         with self._lock:
             if self._embedder is None:
-                self._embedder = embedders.load(
-                    self.settings.embedder,
-                    models_dir=self._models_dir(),
-                    threads=self.settings.threads or None,
+                self._embedder = Recalling(
+                    embedders.load(
+                        self.settings.embedder,
+                        models_dir=self._models_dir(),
+                        threads=self.settings.threads or None,
+                    )
                 )
             return self._embedder
 
     def generator(self, name: str | None = None) -> Generator:
-        """The generator of this name; `auto` is the installed transformer model, else the extractive one."""
+        """The generator of this name; `auto` is the installed transformer model, else the extractive one. Behind it
+        stands the settings' fallback, if there is one."""
+        name, behind = name or self.settings.generator, self.settings.fallback
+        if not behind or behind == name:
+            return self._generator(name)
+        from rag.generators import Falling, Unready
+
+        try:
+            first = self._generator(name)
+        except NotReady as error:
+            first = Unready(name, error)
+        second = self._generator(behind)
+        return first if first.name == second.name else Falling(first, second)
+
+    def _generator(self, name: str) -> Generator:
         from rag import generators, models
 
-        name = name or self.settings.generator
         if name == "auto":
             installed = models.default_generator(self.settings.models)
             name = "extractive" if installed is None else f"transformers:{installed}"
@@ -117,19 +145,50 @@ class App:
             if name not in self._generators:
                 self._generators[name] = generators.load(
                     name,
-                    Models(self.embedder()),
+                    Models(self.embedder(), self._running()),
                     key_file=Path(self.settings.openai_key_file) if self.settings.openai_key_file else None,
                     timeout_s=self.settings.openai_timeout_s,
                 )
             return self._generators[name]
 
-    def scorers(self) -> list[Scorer]:
+    def _running(self) -> Running:
+        """How models run in this process."""
+        settings = self.settings
+        return Running(
+            settings.generator_device,
+            settings.generator_dtype,
+            {"off": 0, "8bit": 8, "4bit": 4}[settings.generator_quantize],
+            settings.generator_batch,
+            settings.generator_queue,
+            settings.prompt_lookup == "on",
+        )
+
+    def scorers(self, names: Sequence[str] | None = None) -> list[Scorer]:
+        """The scorers of these names, else the settings' own, of which none may need a reference."""
         from rag import scorers
 
+        chosen = tuple(self.settings.scorers if names is None else names)
+        if names is None and (needing := sorted({*chosen} & {*scorers.WITH_REFERENCE})):
+            raise WrongSetting(
+                f"scorers: {', '.join(needing)} needs gold answers or judgements, which nobody has for a question that "
+                "is just asked; use it with `rag score --references` or `rag eval --answers`"
+            )
         with self._lock:
-            if self._scorers is None:
-                self._scorers = scorers.load(Models(self.embedder()))
-            return self._scorers
+            if chosen not in self._scorers:
+                models = Models(self.embedder(), self._running(), self._stored, self._judge)
+                self._scorers[chosen] = scorers.load(models, chosen)
+            return self._scorers[chosen]
+
+    def _stored(self, chunk_ids: Sequence[int]) -> "Mapping[int, Vectors]":
+        """The vectors of these chunks by the present embedder, those that there are."""
+        from rag.store.vectors import of_chunks
+
+        with self.database.read() as connection:
+            return of_chunks(connection, chunk_ids, self.embedder().fingerprint)
+
+    def _judge(self) -> Generator:
+        """Who judges answers; nobody stands behind it, so that a score says who gave it."""
+        return self._generator(self.settings.judge or self.settings.generator)
 
     def reranker(self, name: str | None = None) -> Reranker | None:
         """The reranker of this name, else the settings' own; None where that is off."""
@@ -147,7 +206,7 @@ class App:
         """Forget the models and end the child processes; what is needed again is opened again."""
         with self._lock:
             pool, self._pool = self._pool, None
-            self._embedder, self._generators, self._scorers, self._rerankers = None, {}, None, {}
+            self._embedder, self._generators, self._scorers, self._rerankers = None, {}, {}, {}
         if pool is not None:
             pool.close()
         gc.collect()  # a model and what opens it hold each other
@@ -224,10 +283,27 @@ class App:
 
     def corpus(self, name: str | None = None, tenant: str = TENANT) -> "Corpus":
         """A collection open for writing; made when it is not there."""
+        return self._corpus_in(self.database, name, tenant)
+
+    @contextmanager
+    def trying(self, name: str | None = None) -> "Iterator[Corpus]":
+        """A collection open for writing of which nothing stays. It embeds nothing, unless duplicates of meaning are
+        looked for; vectors that are not needed all are one."""
+        from rag.store.trial import trial
+        from rag.wrapped import Unembedded
+
+        with trial(self.database) as database:
+            corpus = self._corpus_in(database, name, TENANT)
+            if any(rule.level == "semantic" for rule in (*corpus.policies.document, *corpus.policies.chunk)):
+                yield corpus
+            else:
+                yield replace(corpus, embedder=Unembedded(self.embedder()))
+
+    def _corpus_in(self, database: Database, name: str | None, tenant: str) -> "Corpus":
         from rag.corpus import open_corpus
 
         return open_corpus(
-            self.database,
+            database,
             tenant,
             name or self.settings.collection,
             self.embedder(),
@@ -236,30 +312,6 @@ class App:
             dedup=self._dedup(),
             pool=self.pool(),
         )
-
-    @contextmanager
-    def trying(self, name: str | None = None) -> "Iterator[Corpus]":
-        """A collection open for writing of which nothing stays. It embeds nothing, unless duplicates of meaning are
-        looked for; vectors that are not needed all are one."""
-        from rag.corpus import open_corpus
-        from rag.store.trial import trial
-        from rag.wrapped import Unembedded
-
-        with trial(self.database) as database:
-            corpus = open_corpus(
-                database,
-                TENANT,
-                name or self.settings.collection,
-                self.embedder(),
-                chunk_tokens=min(self.settings.chunk_tokens, self.embedder().max_tokens),
-                overlap_tokens=self.settings.chunk_overlap_tokens,
-                dedup=self._dedup(),
-                pool=self.pool(),
-            )
-            if any(rule.level == "semantic" for rule in (*corpus.policies.document, *corpus.policies.chunk)):
-                yield corpus
-            else:
-                yield replace(corpus, embedder=Unembedded(self.embedder()))
 
     def _dedup(self) -> dict[str, MetadataValue]:
         """The policies on duplicates of a new collection."""
@@ -291,12 +343,27 @@ class App:
         tenant_id: int | None = None,
         generator: str | None = None,
         reranker: str | None = None,
+        template: str | None = None,
     ) -> "Answering":
-        """Everything that answers questions from a collection."""
+        """Everything that answers questions from a collection. A template that is named is used for follow-ups too."""
         from rag.ask import Answering
 
         opened = self.opened(name, tenant_id)
-        return Answering(opened, self.generator(generator), self.scorers(), self.reranker(reranker))
+        chosen = self.template(template, tenant_id)
+        settings = self.settings
+        conversing = None if template else self.template(settings.conversation_template, tenant_id)
+        speaker, ranks = self.generator(generator), self.reranker(reranker)
+        return Answering(opened, speaker, self.scorers(), ranks, chosen, conversing, settings.rewrite)
+
+    def template(self, named: str | None = None, tenant_id: int | None = None) -> Template:
+        """The prompt template that NAME or NAME@DIGEST means, else that of the settings. Raises NotFound."""
+        from rag.prompt import built_ins
+        from rag.store import templates as template_store
+
+        with self.database.read() as connection:
+            tenant = tenant_id or collection_store.tenant(connection, TENANT) or 0
+            chosen = named or self.settings.prompt_template
+            return template_store.find(connection, tenant, chosen, built_ins()).template
 
     def why(
         self,
@@ -308,12 +375,14 @@ class App:
         collection: str | None = None,
         reranker: str | None = None,
     ) -> "Why":
-        """What became of a document when this is asked, up to the prompt of the settings' generator."""
+        """What became of a document when this is asked, up to the prompt of the settings' generator and template."""
         from rag.ask import fitted
         from rag.prompt import pack
         from rag.why import why
 
-        def packed(passages: "Sequence[Passage]") -> "Sequence[Passage]":
+        template = self.template(tenant_id=asker.tenant_id)
+
+        def packed(passages: "Sequence[Passage]") -> "Prompt":
             generator = self.generator()
             return pack(
                 asked.query,
@@ -321,7 +390,8 @@ class App:
                 count_tokens=generator.count_tokens,
                 context_tokens=generator.context_tokens,
                 max_tokens=fitted(self.generation(), generator).max_tokens,
-            ).passages
+                template=template,
+            )
 
         opened = self.opened(collection, asker.tenant_id)
         return why(opened, asked, document, asker, told=told, reranker=self.reranker(reranker), pack=packed)
@@ -350,6 +420,28 @@ class App:
         settings = overruled(settings, asked or {}, "the request")
         return Fusion(settings.fusion, settings.alpha, settings.rrf_k, settings.depth)
 
+    def abstaining(
+        self, name: str | None = None, tenant_id: int | None = None, *, asked: Mapping[str, object] | None = None
+    ) -> "Abstaining | None":
+        """When a question is refused: as `asked` (mode, abstain, abstain_threshold; None for what is not), else as was
+        calibrated for the collection, else as the settings say. None where nothing tells; with `never` the confidence
+        is told, and nothing refused."""
+        from rag.confidence import Abstaining, default, kept
+
+        settings = overruled(self.settings, asked or {}, "the request")
+        with self.database.read() as connection:
+            tenant_id = tenant_id or collection_store.tenant(connection, TENANT)
+            name = name or self.settings.collection
+            found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)
+        own = None if found is None else kept(found.settings, settings.mode)
+        if own is None:
+            model = default(settings.mode, "" if found is None else found.fingerprint)
+            own = None if model is None else Abstaining(model, settings.abstain_threshold)
+        if own is None:
+            return None
+        threshold = own.threshold if (asked or {}).get("abstain_threshold") is None else settings.abstain_threshold
+        return Abstaining(own.model, 0.0 if settings.abstain == "never" else threshold)
+
     def refining(
         self, diversify: float | None = None, per_document: int | None = None, neighbours: int | None = None
     ) -> "Refining":
@@ -370,6 +462,7 @@ class App:
             temperature=settings.temperature if temperature is None else temperature,
             top_p=settings.top_p,
             seed=settings.seed if seed is None else seed,
+            grounded=settings.grounded_decoding == "on",
         )
 
 

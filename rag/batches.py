@@ -9,6 +9,7 @@ from ingest.dedup import identity
 from ingest.languages.detection import primary
 from ingest.reading.prepare import Prepared
 from ingest.types import Chunk, Mark, Metadata
+from ingest.wording import counted
 from rag.store import documents as document_store
 from rag.store import writing
 from rag.store.checks import stored_text
@@ -87,7 +88,7 @@ class Tally:
             return Outcome(self.uri, *self.ended, documents=total)
         if not total:
             if self.failed:
-                reason = f"{self.uri}: none of the {self.failed} documents in it could be read"
+                reason = f"{self.uri}: of the {counted(self.failed, 'document')} in it none could be read"
                 return Outcome(self.uri, "failed", reason)
             return Outcome(self.uri, "skipped", f"{self.uri}: it holds nothing that can be read")
         for state in ("updated", "added", "duplicate", "unchanged"):

@@ -6,11 +6,22 @@ not support it, is compared with all passages.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from rag.support import Claim, Span, best_span, claims, is_abstention, most_supporting
+from rag.support import ABSTENTION, Claim, Span, best_span, claims, is_abstention, most_supporting
 from rag.types import Citation, Passage
 
 _SUPPORTING = ("supported", "partly")
+_FACTS = frozenset(("number", "unit", "date", "name", "negation"))  # reasons with which no part of a sentence is kept
+
+
+class OnlySupported(NamedTuple):
+    """What is left of an answer when its unsupported sentences are taken out."""
+
+    text: str  # `ABSTENTION` when nothing is left
+    citations: tuple[Citation, ...]  # of the sentences that stay, at their offsets in the new text
+    removed: tuple[str, ...]  # the sentences that went, without markers, in order
 
 
 def cite(answer_text: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
@@ -28,6 +39,40 @@ def cite(answer_text: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     return tuple(found)
 
 
+def only_supported(answer_text: str, citations: Sequence[Citation]) -> OnlySupported:
+    """The answer without the sentences that its citations do not bear out, and which these were.
+
+    citations: as `cite` gives them. A sentence stays when one of its citations supports it, or supports it in part and
+    finds no number, unit, date, name or negation amiss. A sentence goes with its own markers, wherever they stand;
+    markers of others stay, and so do the passages' numbers. What is left untouched is returned as it was.
+    """
+    found = claims(answer_text)
+    kept = [any(_bears_out(citation) for citation in citations if citation.start == claim.start) for claim in found]
+    if all(kept) or is_abstention(answer_text):
+        return OnlySupported(answer_text, tuple(citations), ())
+    removed = tuple(claim.text for claim, stays in zip(found, kept, strict=True) if not stays)
+    if not any(kept):
+        return OnlySupported(ABSTENTION, (), removed)
+    edges = [0, *(claim.start for claim in found[1:]), len(answer_text)]
+    text, moved = "", []
+    for claim, stays, start, end in zip(found, kept, edges, edges[1:], strict=False):
+        if stays:
+            by = len(text) - start
+            moved += [
+                replace(citation, start=citation.start + by, end=citation.end + by)
+                for citation in citations
+                if citation.start == claim.start
+            ]
+            text += answer_text[start:end]
+    return OnlySupported(text.rstrip(), tuple(moved), removed)
+
+
+def _bears_out(citation: Citation) -> bool:
+    if citation.verdict == "partly":
+        return not _FACTS & {reason.kind for reason in citation.reasons}
+    return citation.verdict == "supported"
+
+
 def _of_claim(claim: Claim, passages: Sequence[Passage]) -> list[Citation]:
     believed = sorted(n for n in claim.numbers if 1 <= n <= len(passages))
     found = [
@@ -39,8 +84,10 @@ def _of_claim(claim: Claim, passages: Sequence[Passage]) -> list[Citation]:
     best = most_supporting(claim.text, [passages[n - 1].text for n in others])
     if best:
         number, span = others[best[0]], best[1]
-        # A contradiction is worth telling where nothing was marked; beside a marked passage only support is.
-        telling = _SUPPORTING if found else (*_SUPPORTING, "contradicted")
+        # A contradiction is worth telling where nothing was marked; beside a marked passage only support is, and beside
+        # one that contradicts only full support.
+        contradicted = any(citation.verdict == "contradicted" for citation in found)
+        telling = ("supported",) if contradicted else _SUPPORTING if found else (*_SUPPORTING, "contradicted")
         if span.support.verdict in telling:
             return [*found, _citation(claim, number, span, passages[number - 1], marked=False)]
     if found:
@@ -62,4 +109,5 @@ def _citation(claim: Claim, number: int, span: Span | None, passage: Passage, *,
         span.support.support,
         span.support.verdict,
         marked,
+        span.support.reasons,
     )

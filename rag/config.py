@@ -103,10 +103,79 @@ class Settings:
     generator: str = _option(
         "auto", "who answers: auto, extractive, transformers:<path or hub id>, openai:<base url>#<model>"
     )
+    fallback: str = _option(
+        "", "who answers where the generator cannot, as `extractive`; empty: nobody, it is an error"
+    )
+    generator_device: str = _option(
+        "auto", "where a transformers model runs: auto (CUDA where there is one), cpu, cuda:0 …"
+    )
+    generator_dtype: str = _option(
+        "auto",
+        "number format of a transformers model; auto: float32 on a processor, bfloat16 or float16 on CUDA",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    generator_quantize: Literal["off", "8bit", "4bit"] = _option(
+        "off",
+        "quantise the weights of a transformers model; needs the extra `quantize`",
+        choices=("off", "8bit", "4bit"),
+    )
+    generator_batch: int = _option(
+        8, "answers that a transformers model works on at once", unit="answers", low=1, high=256
+    )
+    generator_queue: int = _option(
+        32,
+        "further questions that wait for a transformers model; more are refused",
+        unit="questions",
+        low=0,
+        high=10000,
+    )
+    prompt_lookup: Literal["off", "on"] = _option(
+        "on", "let a transformers model confirm several words of its prompt at once", choices=("off", "on")
+    )
+    grounded_decoding: Literal["off", "on"] = _option(
+        "off",
+        "let a transformers model say only those numbers, names and quotes that stand in the passages or the question",
+        choices=("off", "on"),
+    )
+    prompt_template: str = _option("answer", "template of the prompt, a name or name@digest; `rag prompts list`")
+    strict: Literal["off", "on"] = _option(
+        "off", "leave out of an answer the sentences that no passage bears out", choices=("off", "on")
+    )
+    abstain: Literal["auto", "never"] = _option(
+        "auto",
+        "refuse a question that what was found hardly answers, before the generator is asked",
+        choices=("auto", "never"),
+    )
+    abstain_threshold: float = _option(
+        0.15, "confidence below which a question is refused, where the collection was not calibrated", low=0.0, high=1.0
+    )
+    conversation_template: str = _option(
+        "conversation", "template where something was said before and `prompt_template` has no place for it"
+    )
+    rewrite: Literal["auto", "generator", "rules", "off"] = _option(
+        "auto",
+        "who makes a follow-up a question of its own; auto: a language model that answers, else the rules",
+        choices=("auto", "generator", "rules", "off"),
+    )
     max_answer_tokens: int = _option(512, "longest answer", unit="tokens", low=1, high=32768)
     temperature: float = _option(0.0, "randomness of sampled answers; 0 is greedy", low=0.0, high=2.0)
     top_p: float = _option(1.0, "share of probability that is sampled from", low=0.01, high=1.0)
     seed: int = _option(0, "seed of sampled answers", low=0, high=2**31 - 1)
+    scorers: tuple[str, ...] = _option(
+        (
+            "answer_relevancy",
+            "citation_precision",
+            "citation_recall",
+            "completeness",
+            "context_relevancy",
+            "context_utilisation",
+            "faithfulness",
+        ),
+        "metrics that every answer is scored with; judge:<metric> asks a language model, which takes its time",
+    )
+    judge: str = _option(
+        "", "language model of judge:<metric>, as transformers:<path or hub id>; empty: the one that answers"
+    )
     openai_key_file: str = _option("", "file with the key of the OpenAI-compatible server; else OPENAI_API_KEY")
     openai_timeout_s: float = _option(
         60.0, "longest wait for the server's next piece", unit="seconds", low=0.1, high=3600

@@ -17,7 +17,7 @@ from ingest.reading.prepare import Begun, Task
 from ingest.types import ChunkSettings, Failed, Metadata, Source
 from rag.batches import Batch, Failure, Origin, Report, Tally, Told, cut, embed, outline_json
 from rag.errors import WrongUsage
-from rag.store import alike, near, writing
+from rag.store import alike, near, review, writing
 from rag.store import collections as collection_store
 from rag.store import contents as content_store
 from rag.store import documents as document_store
@@ -395,7 +395,7 @@ class Corpus:
         found = after = done = 0
         while True:
             with self.database.write() as connection:
-                step = writing.review_documents(
+                step = review.review_documents(
                     connection, self.collection, after=after, limit=REVIEWED_DOCUMENTS, actor=actor
                 )
             if not step.documents:
@@ -405,7 +405,7 @@ class Corpus:
         some = 1
         while some:
             with self.database.write() as connection:
-                some = writing.release_held(connection, self.collection, limit=REVIEWED_DOCUMENTS, actor=actor)
+                some = review.release_held(connection, self.collection, limit=REVIEWED_DOCUMENTS, actor=actor)
         after, some = 0, 1
         while some:
             with self.database.write() as connection:
@@ -428,7 +428,7 @@ class Corpus:
     def restore(self, document_id: int, *, actor: str) -> Written:
         """Put a removed document back. Raises NotFound, and Conflict when it lives or its address is taken."""
         with self.database.write() as connection:
-            written = writing.restore_document(connection, self.collection, document_id, actor=actor)
+            written = review.restore_document(connection, self.collection, document_id, actor=actor)
         self.recut(actor=actor)
         return written
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ingest.wording import counted
 from rag.errors import RagError
 from rag.store import checks
 from rag.store import collections as collection_store
@@ -108,7 +109,7 @@ def _index(app: "App", collection: Collection) -> Check:
         return Check(name, True, f"generation {generation} equals its checksums and holds the right chunks")
     if alive > UNINDEXED:
         return Check(name, False, f"there is none on disk, though the collection has {alive} chunks; run `rag rebuild`")
-    return Check(name, True, f"none on disk yet; {alive} chunks are searched from the database")
+    return Check(name, True, f"none on disk yet; searched from the database: {counted(alive, 'chunk')}")
 
 
 # ── mending ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +154,7 @@ def _vectors(app: "App", collection: Collection) -> list[Mended]:
         done.append(Mended(name, True, detail))
     if broken.lost:
         detail = (
-            f"{len(broken.lost)} chunks have no sound vector, and their text is not what was embedded (chunk "
+            f"{counted(len(broken.lost), 'chunk')} without a sound vector, whose text is not what was embedded (chunk "
             f"{broken.lost[0]} first); put back a backup of the database"
         )
         done.append(Mended(name, False, detail))

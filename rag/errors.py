@@ -12,7 +12,8 @@ RagError                   status  exit   what went wrong; the message names the
 ├── NotReady               503     1      the store needs an upgrade, a model or index is missing
 │   ├── StoreNotReady      503     1      the database is missing, locked, or of another version
 │   ├── ModelNotReady      503     1      a model is not installed, or not what it should be
-│   └── IndexDamaged       503     1      a snapshot fails its checksum; it is rebuilt from SQL
+│   ├── IndexDamaged       503     1      a snapshot fails its checksum; it is rebuilt from SQL
+│   └── Busy               503     1      as many requests wait already as may; again in a moment
 └── GeneratorFailed        502     1      the generator gave no (whole) answer
 """
 
@@ -70,6 +71,13 @@ class ModelNotReady(NotReady):
 
 class IndexDamaged(NotReady):
     pass
+
+
+class Busy(NotReady):
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        """retry_after_s: when asking again makes sense; over HTTP the header Retry-After."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class GeneratorFailed(RagError):

@@ -21,7 +21,7 @@ from rag.search import MAX_K, Found, Fusion, OpenCollection, Refining, Search, s
 from rag.store import documents as document_store
 from rag.store.database import Database
 from rag.support import MARKER
-from rag.types import Embedder, Example, GenerationSettings, Interaction, Mode, Passage, Principal, Reranker
+from rag.types import Embedder, Example, GenerationSettings, Interaction, Mode, Passage, Principal, Reranker, Scorer
 from rag.wrapped import Embedded
 
 EVERYDAY = 10  # passages of the search that is timed, as `rag search` looks for when it is told no other number
@@ -278,10 +278,12 @@ def answers(
     passages: int,
     principal: Principal,
     progress: Progress = lambda done, total: None,
+    scorers: Sequence[Scorer] = (),
 ) -> dict[str, float | int | str | None]:
-    """Ask every question and sum up the answers. Nothing is logged or scored: the log is for questions that somebody
-    asked, and gold answers judge better."""
+    """Ask every question and sum up the answers, with the mean of every scorer over those it applies to. Nothing is
+    logged: the log is for questions that somebody asked."""
     judged = []
+    values: dict[str, list[float]] = {scorer.name: [] for scorer in scorers}
     for done, (example, ready) in enumerate(embedded(answering.opened, examples, way.mode), 1):
         question = Question(
             example.question,
@@ -294,8 +296,13 @@ def answers(
         )
         entry = answer(replace(answering, opened=ready, scorers=()), question, principal)
         judged.append(judge(answering.database, example, entry))
+        for scorer in scorers:
+            (score,) = scorer.score([entry], [example])
+            if score is not None and score.value is not None:
+                values[scorer.name].append(score.value)
         progress(done, len(examples))
-    return {"generator": answering.generator.name} | summary(judged)
+    means = {name: _mean(given) for name, given in values.items()}
+    return {"generator": answering.generator.name} | summary(judged) | means
 
 
 def judge(database: Database, example: Example, entry: Interaction) -> Judged:

@@ -1,7 +1,7 @@
-"""What words are to us: stems, content words, rarity, numbers with their units, months, names, negation, opposites.
+"""What words are to us: stems, content words, rarity, words of number, of denial and of opposite meaning.
 
-Pure, and the vocabulary of `rag/support.py` and of the extractive generator. Words are compared by their English
-Snowball stems; other languages go through the same rule, which leaves most of their words as they are.
+Pure, and the vocabulary of `rag/checks`, `rag/support.py` and the extractive generator. Words are compared by their
+English Snowball stems; other languages go through the same rule, which leaves most of their words as they are.
 """
 
 import re
@@ -26,16 +26,6 @@ class Word:
     end: int
     text: str  # as written
     stem: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number as it was meant: 3.5 million is 3500000."""
-
-    value: float
-    unit: str  # the canonical unit ("%", "km", "year" …), else ""
-    noun: str  # the stem of the word that follows, "" when there is none: 9 *touchdowns*
-    text: str  # as written
 
 
 # ── words ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,6 +89,18 @@ def words(text: str) -> list[Word]:
     return found
 
 
+def stems(text: str) -> list[tuple[int, str]]:
+    """Where each word of a text begins, and its stem: what `words` gives, at half its cost."""
+    found: list[tuple[int, str]] = []
+    for match in _WORD.finditer(text):
+        written = match.group()
+        if not written.isascii() and _UNSPACED.search(written):
+            found += [(match.start() + i, written[i : i + 2].lower()) for i in range(max(1, len(written) - 1))]
+        else:
+            found.append((match.start(), stem(written)))
+    return found
+
+
 def is_content(word: Word) -> bool:
     """Whether a word carries meaning of its own."""
     lowered = word.text.lower().replace("’", "'")
@@ -123,117 +125,17 @@ def rarity(texts: Iterable[Sequence[str]]) -> Weights:
     return lambda one: log(1 + (n - frequency[one] + 0.5) / (frequency[one] + 0.5)) if n else 1.0
 
 
-# ── numbers, units, dates ───────────────────────────────────────────────────────────────────────────────────────────
+# ── number words ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _ONES = _listed("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen")
-_SMALL = {name: float(i) for i, name in enumerate([*_ONES, "seventeen", "eighteen", "nineteen"])}
-_TENS = {
-    name: 10.0 * (i + 2) for i, name in enumerate(_listed("twenty thirty forty fifty sixty seventy eighty ninety"))
-}
-_SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
-_ORDINALS = _listed("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth")
-NUMBER_WORDS = frozenset([*_SMALL, *_TENS, *_SCALES, *_ORDINALS, "half", "third", "quarter", "twice", "percent"])
-_FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75, "⅓": 1 / 3, "⅔": 2 / 3}
-_UNIT_NAMES = {
-    "%": "% percent percentage",
-    "km": "km kilometre kilometer kilometres kilometers",
-    "mi": "mile miles",
-    "m": "m metre meter metres meters",
-    "cm": "cm centimetre centimeter centimetres centimeters",
-    "mm": "mm millimetre millimeter millimetres millimeters",
-    "ft": "ft foot feet",
-    "in": "inch inches",
-    "kg": "kg kilogram kilograms",
-    "g": "g gram grams",
-    "mg": "mg milligram milligrams",
-    "lb": "lb lbs pound pounds",
-    "s": "second seconds sec secs",
-    "min": "minute minutes min mins",
-    "h": "hour hours hr hrs",
-    "day": "day days",
-    "week": "week weeks",
-    "month": "month months",
-    "year": "year years",
-    "°C": "°c celsius",
-    "°F": "°f fahrenheit",
-    "l": "l litre liter litres liters",
-    "$": "$ dollar dollars usd",
-    "€": "€ euro euros eur",
-    "£": "£ gbp",
-}
-_UNITS = {name: unit for unit, names in _UNIT_NAMES.items() for name in names.split()}
-_MONTHS = _listed("january february march april may june july august september october november december")
-_NUMERAL = re.compile(
-    r"(?<![\w.])([$€£])?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?([½¼¾⅓⅔])?(st|nd|rd|th|s)?(?![\w])\s?(%|°[CF])?"
-)
-_SPELLED = re.compile(r"[a-z]+(?:-[a-z]+)?", re.IGNORECASE)
-_YEAR = re.compile(r"1\d{3}|20\d\d")
+SMALL = {name: float(i) for i, name in enumerate([*_ONES, "seventeen", "eighteen", "nineteen"])}
+TENS = {name: 10.0 * (i + 2) for i, name in enumerate(_listed("twenty thirty forty fifty sixty seventy eighty ninety"))}
+SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
+ORDINALS = _listed("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth")
+NUMBER_WORDS = frozenset([*SMALL, *TENS, *SCALES, *ORDINALS, "half", "third", "quarter", "twice", "percent"])
 
 
-def quantities(text: str) -> list[Quantity]:
-    """The numbers of a text, in figures and in words, with scale and unit. "One" alone is a pronoun and left out."""
-    found: list[Quantity] = []
-    for match in _NUMERAL.finditer(text):
-        value = float(match[2].replace(",", "") + (match[3] or "")) + _FRACTIONS.get(match[4] or "", 0.0)
-        after = _SPELLED.match(text, _skip(text, match.end()))
-        scale = _SCALES.get(after.group().lower()) if after else None
-        if after and scale:
-            value *= scale
-            after = _SPELLED.match(text, _skip(text, after.end()))
-        noun = after.group().lower() if after else ""
-        unit = (match[1] or "") or (match[6] or "") or _UNITS.get(noun, "")
-        if not unit and not scale and _YEAR.fullmatch(match[2]) and not match[3]:
-            unit = "year number"
-        found.append(Quantity(value, unit, stem(noun) if noun not in STOPWORDS else "", match.group().strip()))
-    return found + _spelled_out(text)
-
-
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " -\u00a0":
-        at += 1
-    return at
-
-
-def _spelled_out(text: str) -> list[Quantity]:
-    """Numbers written in words: twenty-five, two hundred, third."""
-    found: list[Quantity] = []
-    value, written = 0.0, ""
-    for match in [*_SPELLED.finditer(text), None]:
-        name = match.group().lower() if match else ""
-        head, _, tail = name.partition("-")
-        part = _SMALL.get(name, _TENS.get(name, _TENS.get(head, 0.0) + _SMALL.get(tail, 0.0) if tail else 0.0))
-        if name in _ORDINALS:
-            found.append(Quantity(float(_ORDINALS.index(name) + 1), "", "", name))
-        if part:
-            value, written = value + part, f"{written} {name}".strip()
-        elif written and name in _SCALES:
-            value, written = value * _SCALES[name], f"{written} {name}"
-        elif written:
-            if written != "one":
-                found.append(
-                    Quantity(value, _UNITS.get(name, ""), stem(name) if name not in STOPWORDS else "", written)
-                )
-            value, written = 0.0, ""
-    return found
-
-
-def months(text: str) -> set[str]:
-    """The months a text names. "May" and "March" count only when written with a capital after the first word."""
-    return {name for name in _MONTHS if re.search(rf"\b{name.capitalize()}\b", text)}
-
-
-# ── names, negation, opposites ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def names(text: str) -> list[Word]:
-    """Words written with a capital that is not only the capital of a sentence's first word."""
-    found = []
-    for i, word in enumerate(words(text)):
-        opens = i == 0 or text[: word.start].rstrip(" \"'“‘([").endswith((".", "!", "?", ":", "\n"))
-        if word.text[0].isupper() and not opens and word.text.lower() not in STOPWORDS and len(word.text) > 1:
-            found.append(word)
-    return found
-
+# ── opposites ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Pairs whose members say opposite things of the same matter; compared by stem.
 _OPPOSITES = _listed("""
@@ -261,22 +163,6 @@ def opposites() -> dict[str, frozenset[str]]:
         table.setdefault(one, set()).add(other)
         table.setdefault(other, set()).add(one)
     return {key: frozenset(values) for key, values in table.items()}
-
-
-def negated(found: Sequence[Word]) -> set[str]:
-    """The stems of the content words in the reach of a negation: the four content words after it, in one clause."""
-    reached: set[str] = set()
-    left = 0
-    for word in found:
-        lowered = word.text.lower().replace("’", "'")
-        if lowered in NEGATIONS or lowered.endswith("n't"):
-            left = 4
-        elif left and lowered in ("but", "although", "while", "whereas"):
-            left = 0
-        elif left and is_content(word):
-            reached.add(word.stem)
-            left -= 1
-    return reached
 
 
 # ── length ──────────────────────────────────────────────────────────────────────────────────────────────────────────

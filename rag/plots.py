@@ -1,4 +1,4 @@
-"""Runs as a picture: recall against latency, and each run's metrics with their intervals."""
+"""Runs as a picture: recall against latency, each run's metrics with their intervals; risk against coverage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from rag.significance import Mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
 DPI = 150
@@ -49,6 +50,28 @@ def draw(path: Path, runs: Sequence[Plotted], metrics: Sequence[str], recall: st
     _recall(left, runs, recall)
     _bars(right, runs, metrics)
     right.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    _save(figure, path)
+
+
+def draw_risk(path: Path, points: Sequence[tuple[float, float]], area: float) -> None:
+    """Draw a risk-coverage curve to a PNG, SVG or PDF file; `points` are coverages and risks, `area` is what lies
+    under them."""
+    check(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.8), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([coverage for coverage, _ in points], [risk for _, risk in points], drawstyle="steps-post")
+    axes.set_xlabel("coverage: share of questions answered")
+    axes.set_ylabel("risk: share of these that should not have been")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, None)
+    axes.set_title(f"risk and coverage, AURC {area:.4f}")
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _save(figure: "Figure", path: Path) -> None:
     try:
         figure.savefig(path, dpi=DPI)
     except OSError as error:

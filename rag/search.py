@@ -12,6 +12,7 @@ from rag.access import Access, PermittedChunks
 from rag.errors import WrongUsage
 from rag.keywords.asked import Asked
 from rag.keywords.asked import asked as question_asked
+from rag.keywords.bm25 import idf
 from rag.neighbours import widened
 from rag.rankings import columns, ids_of
 from rag.retrieve import DEEPEST, Dense, Diverse, Fused, Keyword, Owners, PerDocument, Reranked, Standing
@@ -107,6 +108,30 @@ class Found:
     stages: tuple[Stage, ...] = ()  # in the order in which they ran
     collapsed: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # chunk shown → duplicates it stands for
     corrected: Mapping[str, Sequence[str]] = field(default_factory=dict)  # word that no chunk holds → taken for these
+    held: "Held | None" = field(default=None, compare=False)  # set by `search`
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the collection holds of single words, each given as its terms, at the moment of a search; asked of its
+    indexes only when somebody wants to know."""
+
+    view: View = field(repr=False)
+    permitted: Permitted = field(repr=False)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return self.view.languages
+
+    def rarity(self, terms: frozenset[str]) -> float:
+        """How telling a word is; without terms, one that no chunk holds."""
+        told = self.view.keywords.statistics()
+        return idf(told.documents, max(map(told.frequency, terms), default=0))
+
+    def seen(self, terms: frozenset[str]) -> bool:
+        """Whether a chunk that may be seen holds the word."""
+        ways = tuple((term,) for term in sorted(terms))
+        return bool(ways) and len(self.view.keywords.holding([ways], self.permitted)) > 0
 
 
 class Clock:
@@ -194,6 +219,7 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
         (*trail.stages(among.bitmap().count()), *_endings(shown, len(passages), clock.timings_ms)),
         shown.others,
         {} if asked.mode == "semantic" else _corrected(question, view, permitted),
+        Held(view, permitted),
     )
 
 

@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 from ingest.languages.sentences import sentences
-from rag.language import Weights, Word, content_stems, is_content, months, names, negated, opposites, quantities, words
-from rag.types import Verdict
+from rag.checks import dates, names, negation, numbers
+from rag.checks.negation import without_prefix
+from rag.checks.reading import Reading, key, read
+from rag.checks.short_forms import stands_for
+from rag.language import Weights, is_content, stems
+from rag.types import Reason, Verdict
 
 # What the support of a sentence is made of, set on dialogue answers and scientific claims; see the log.
 CONTENT, EVERY, NEIGHBOURS = 0.6, 0.3, 0.1  # shares of content words, all words, pairs of neighbours; they sum to 1
@@ -25,6 +28,8 @@ SUPPORTED = 0.75  # support from which a sentence counts as supported
 PARTLY = 0.45  # … and as partly supported
 _TELLING: dict[Verdict, int] = {"supported": 0, "partly": 0, "contradicted": 1, "unsupported": 2}
 SPAN_SENTENCES = 3  # the longest span that is offered as evidence
+NEAR = 0.6  # of what the best text holds of a sentence, others must hold so much to be judged
+TIE = 0.1  # what the share of all words counts beside that of the content words when a span is chosen
 EXTENSION_GAIN = 0.06  # a further sentence must add this much overlap to be taken into a span
 
 
@@ -34,7 +39,7 @@ class Support:
 
     support: float  # 0…1
     verdict: Verdict
-    reasons: tuple[str, ...]  # in words, for people; empty when nothing is missing
+    reasons: tuple[Reason, ...]  # empty when nothing is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,12 @@ _ABSTAINS = re.compile(
     re.IGNORECASE,
 )
 
-_SPEAKER = re.compile(r"\b(?:I(?:'\w+)?|i|[Mm]y|[Mm]e|[Ww]e|[Oo]ur|us|[Yy]ou(?:r|'re)?)\b(?!\.)")
+_SPEAKER = re.compile(r"\b(?:I(?:'\w+)?|i|[Mm]y|[Mm]e|[Ww]e|[Oo]ur|(?<![Ll]et )us|[Yy]ou(?:r|'re)?)\b(?!\.)")
 
 MARKER = re.compile(r"[ \t]*\[\s*\d{1,4}(?:\s*[,;]\s*\d{1,4})*\s*\]")
 """A citation marker with the blanks before it: [1], [1, 2]."""
+INSERTION = re.compile(r"^\[[^\[\]\n]*[^\W\d][^\[\]\n]*\]\s+(?=\S)")
+"""Words in square brackets before a quote, as the title of what it speaks of: they are no part of what is claimed."""
 
 
 def is_abstention(text: str) -> bool:
@@ -88,37 +95,87 @@ def overlap(stems: Iterable[str], held: Set[str], weights: Weights = _even) -> f
 def judge(sentence: str, text: str, weights: Weights = _even) -> Support:
     """How well a text supports a sentence.
 
-    A sentence without any content word is supported by nothing (0). A conflict (another number for the same thing,
-    another month or unit, a negation or an opposite on one side) makes it "contradicted" when the rest agrees well
-    enough for the two to speak of the same matter. With a number or a name that the text does not have it is supported
-    in part at most; so it is where a speaker says "I" or "you", or asks, and the text does not.
+    A sentence that states nothing (no content word, number or date) is supported by nothing (0). A conflict (another
+    number for the same thing, another date, unit or name in its place, a negation or an opposite on one side) makes it
+    "contradicted" when the rest agrees well enough for the two to speak of the same matter. With a number, a date or a
+    name that the text does not have it is supported in part at most; so it is where a speaker says "I" or "you", or
+    asks, and the text does not.
     """
-    ours, theirs = words(sentence), words(text)
-    wanted = [word.stem for word in ours if is_content(word)]
-    if not wanted:
-        return Support(0.0, "unsupported", ("the sentence states nothing",))
-    held = {word.stem for word in theirs}
-    share = _agreement(ours, wanted, theirs, held, weights)
-    conflicts = [*_number_conflicts(sentence, text), *_month_conflicts(sentence, text)]
-    conflicts += _polarity_conflicts(ours, theirs)
-    gaps = [*([] if conflicts else _missing_numbers(sentence, text)), *_missing_names(sentence, held)]
+    if not states(sentence):
+        return Support(0.0, "unsupported", (Reason("words", "the sentence states nothing"),))
+    ours, theirs = read(sentence), read(text)
+    facts = _facts(ours)
+    held = _held(ours, theirs)
+    conflicts, gaps = _checked(ours, theirs, held)
+    share = _agreement(ours, theirs, held, facts, len({*conflicts, *gaps} & _of_facts(conflicts, gaps)), weights)
     opinions = _opinions(sentence, text)
     reasons = [*conflicts, *gaps, *opinions]
-    if not reasons and (missing := sorted({w.text for w in ours if is_content(w) and w.stem not in held})):
-        reasons = ["not in the text: " + ", ".join(missing[:6])]
+    if not reasons and (missing := _missing(ours, held)):
+        reasons = [Reason("words", "not in the text: " + ", ".join(missing[:6]))]
     value = share * GAP ** len(gaps) * OPINION ** len(opinions) * (CONFLICT if conflicts else 1.0)
     verdict = _verdict(value, share, conflict=bool(conflicts), gap=bool(gaps or opinions))
     return Support(round(value, 6), verdict, tuple(reasons))
 
 
-def _agreement(
-    ours: Sequence[Word], wanted: Sequence[str], theirs: Sequence[Word], held: Set[str], weights: Weights
-) -> float:
-    """Of the content words, of all words and of the pairs of neighbours the shares that the text holds, mixed."""
-    told, heard = [word.stem for word in ours], [word.stem for word in theirs]
-    pairs = set(pairwise(told))
-    neighbours = len(pairs & set(pairwise(heard))) / len(pairs) if pairs else 1.0
-    return CONTENT * overlap(wanted, held, weights) + EVERY * overlap(told, held) + NEIGHBOURS * neighbours
+def states(sentence: str) -> bool:
+    """Whether a sentence states anything: whether it has a content word, a number or a date."""
+    ours = read(sentence)
+    return bool(ours.content) or _facts(ours) > 0
+
+
+def _facts(ours: Reading) -> int:
+    return sum(not one.soft for one in ours.quantities) + len(ours.dates)
+
+
+def lacking(sentence: str, text: str) -> frozenset[str]:
+    """The stems of the sentence's content words that the text neither has nor stands for."""
+    ours, theirs = read(sentence), read(text)
+    return frozenset(ours.content) - _held(ours, theirs)
+
+
+def letters(sentence: str, text: str) -> float:
+    """The share of the sentence's runs of three characters that the text has: a match that sees parts of words."""
+    ours = read(sentence).trigrams
+    return len(ours & read(text).trigrams) / len(ours) if ours else 0.0
+
+
+def _held(ours: Reading, theirs: Reading) -> Set[str]:
+    """The stems that the text has or, in a longer, shorter or prefixed form, stands for."""
+    if ours.keys <= theirs.keys:
+        return theirs.keys
+    held = theirs.keys | stands_for(ours.words, theirs.words, theirs.keys)
+    return held | {one.stem for one in ours.words if one.stem not in held and without_prefix(one.text.lower()) in held}
+
+
+def _checked(ours: Reading, theirs: Reading, held: Set[str]) -> tuple[list[Reason], list[Reason]]:
+    """Conflicts with the text, and facts that it does not have."""
+    told = [
+        dates.compare(ours.dates, theirs.dates),
+        numbers.compare(ours.quantities, theirs.quantities, ours.place, theirs.place),
+    ]
+    if ours.names:
+        told.append(names.compare(ours.names, theirs.names, ours.following, held, held - theirs.keys, theirs.forms))
+    conflicts = [reason for found, _ in told for reason in found]
+    gaps = [reason for _, found in told for reason in found]
+    return [*conflicts, *negation.compare(ours.clauses, theirs.clauses, theirs.keys, held)], gaps
+
+
+def _of_facts(conflicts: Sequence[Reason], gaps: Sequence[Reason]) -> set[Reason]:
+    return {reason for reason in (*conflicts, *gaps) if reason.kind in ("number", "unit", "date")}
+
+
+def _missing(ours: Reading, held: Set[str]) -> list[str]:
+    return sorted({word.text for word in ours.words if is_content(word) and word.stem not in held})
+
+
+def _agreement(ours: Reading, theirs: Reading, held: Set[str], facts: int, wrong: int, weights: Weights) -> float:
+    """Of the content words and facts, of all words and of the pairs of neighbours the shares held, mixed."""
+    wanted = set(ours.content)
+    every = len(ours.keys & held) / len(ours.keys) if ours.keys else 1.0
+    total = sum(weights(one) for one in sorted(wanted)) + facts
+    there = sum(weights(one) for one in sorted(wanted & held)) + max(0, facts - wrong)
+    neighbours = len(ours.pairs & theirs.pairs) / len(ours.pairs) if ours.pairs else 1.0
+    return CONTENT * there / total + EVERY * every + NEIGHBOURS * neighbours
 
 
 def _verdict(value: float, share: float, *, conflict: bool, gap: bool) -> Verdict:
@@ -129,80 +186,13 @@ def _verdict(value: float, share: float, *, conflict: bool, gap: bool) -> Verdic
     return "partly" if value >= PARTLY else "unsupported"
 
 
-def _opinions(sentence: str, text: str) -> list[str]:
+def _opinions(sentence: str, text: str) -> list[Reason]:
     """A speaker's own voice and questions, which no text supports that has neither."""
     found = []
     if _SPEAKER.search(sentence) and not _SPEAKER.search(text):
-        found.append("it speaks of the speaker or of whoever is spoken to, the text does not")
+        found.append(Reason("opinion", "it speaks of the speaker or of whoever is spoken to, the text does not"))
     if sentence.rstrip(" \"'”’)").endswith("?") and "?" not in text:
-        found.append("it asks and states nothing")
-    return found
-
-
-def _close(one: float, other: float) -> bool:
-    return abs(one - other) <= 1e-9 * max(abs(one), abs(other), 1.0)
-
-
-def _number_conflicts(sentence: str, text: str) -> list[str]:
-    """Numbers of the sentence for which the text has another value of the same thing, or the value in another unit."""
-    theirs = quantities(text)
-    found = []
-    for ours in quantities(sentence):
-        same = [other for other in theirs if _close(ours.value, other.value)]
-        if same:
-            units = {other.unit for other in same}
-            if ours.unit and "" not in units and ours.unit not in units:
-                found.append(f"{ours.text} is in another unit: {same[0].text} {same[0].unit}")
-            continue
-        rivals = [other for other in theirs if ours.noun and other.noun == ours.noun and other.unit == ours.unit]
-        if ours.unit == "year number":
-            rivals = [other for other in theirs if other.unit == "year number"]
-        if rivals:
-            found.append(f"{ours.text} against {rivals[0].text} in the text")
-    return found
-
-
-def _missing_numbers(sentence: str, text: str) -> list[str]:
-    theirs = quantities(text)
-    return [
-        f"the number {ours.text} is not in the text"
-        for ours in quantities(sentence)
-        if not any(_close(ours.value, other.value) for other in theirs)
-    ]
-
-
-def _month_conflicts(sentence: str, text: str) -> list[str]:
-    ours, theirs = months(sentence), months(text)
-    if ours and theirs and not ours & theirs:
-        return [f"{sorted(ours)[0].capitalize()} against {sorted(theirs)[0].capitalize()} in the text"]
-    return []
-
-
-def _missing_names(sentence: str, held: set[str]) -> list[str]:
-    missing = {word.text: None for word in names(sentence) if word.stem not in held and not word.text[0].isdigit()}
-    return [f"the name {name} is not in the text" for name in missing]
-
-
-def _polarity_conflicts(ours: Sequence[Word], theirs: Sequence[Word]) -> list[str]:
-    """A shared word that is negated on one side only, or a word whose opposite stands on the other side in its place.
-
-    A negation and an opposite cancel each other: "did not increase" agrees with "decreased".
-    """
-    here, there = {w.stem for w in ours if is_content(w)}, {w.stem for w in theirs if is_content(w)}
-    negated_here, negated_there = negated(ours), negated(theirs)
-    flips = sorted((here & there) & (negated_here ^ negated_there))
-    table = opposites()
-    turned = [
-        (one, other)
-        for one in sorted({w.stem for w in ours} - {w.stem for w in theirs})
-        for other in sorted(table.get(one, frozenset()) & {w.stem for w in theirs})
-        if other not in {w.stem for w in ours}
-    ]
-    found = [f"{one} against {other} in the text" for one, other in turned]
-    if flips and found:
-        return []
-    if flips:
-        found.append(f"negated on one side only: {', '.join(flips[:4])}")
+        found.append(Reason("opinion", "it asks and states nothing"))
     return found
 
 
@@ -233,7 +223,7 @@ def claims(answer: str) -> list[Claim]:
         if spans:
             numbers[before[-1] if before else 0].extend(marked_numbers(match.group()))
     return [
-        Claim(start, end, without_markers(answer[start:end]), tuple(dict.fromkeys(marks)))
+        Claim(start, end, INSERTION.sub("", without_markers(answer[start:end])), tuple(dict.fromkeys(marks)))
         for (start, end), marks in zip(spans, numbers, strict=True)
     ]
 
@@ -250,29 +240,55 @@ def best_span(sentence: str, text: str, weights: Weights = _even) -> Span | None
     verbatim = _verbatim(sentence, text)
     if verbatim:
         return Span(*verbatim, Support(1.0, "supported", ()))
-    wanted = frozenset(content_stems(sentence))
+    chosen = _chosen(sentence, text, weights)
+    return chosen and Span(*chosen[1:], judge(sentence, text[slice(*chosen[1:])], weights))
+
+
+def _chosen(sentence: str, text: str, weights: Weights) -> tuple[float, int, int] | None:
+    """How much of a sentence the best one to three sentences of a text hold, and where they stand."""
+    ours = read(sentence)
+    wanted = {one: weights(one) for one in sorted(set(ours.content) or ours.keys)}
+    named, total, every = frozenset(wanted), sum(wanted.values()), len(ours.keys)
     parts = _parts(text)
+    shared = [ours.keys & keys for _, _, keys in parts]
     best: tuple[float, int, int] | None = None
-    for length in range(1, SPAN_SENTENCES + 1):
-        for first in range(len(parts) - length + 1):
-            held = frozenset().union(*(stems for _, _, stems in parts[first : first + length]))
-            value = overlap(wanted, held, weights) - EXTENSION_GAIN * (length - 1)
-            if wanted & held and (best is None or value > best[0] + 1e-12):
+    for first in range(len(parts)):
+        if named.isdisjoint(shared[first]):
+            continue
+        held: frozenset[str] = frozenset()
+        for length, more in enumerate(shared[first : first + SPAN_SENTENCES], 1):
+            if length > 1 and more <= held:
+                continue
+            held = held | more
+            found = named & held
+            content = float(len(found)) if weights is _even else sum(sorted(wanted[one] for one in found))
+            value = content / total + TIE * len(held) / every - EXTENSION_GAIN * (length - 1)
+            if best is None or value > best[0] + 1e-12:
                 best = (value, first, length)
     if best is None:
         return None
-    _, first, length = best
-    start, end = parts[first][0], parts[first + length - 1][1]
-    return Span(start, end, judge(sentence, text[start:end], weights))
+    value, first, length = best
+    return value, parts[first][0], parts[first + length - 1][1]
 
 
 def most_supporting(sentence: str, texts: Sequence[str], weights: Weights = _even) -> tuple[int, Span] | None:
     """The text that says most about a sentence, as (its 0-based place, the span in it); None when no word is shared.
 
     Support comes first, then a contradiction, which speaks of the same matter, then what has only words in common;
-    among equals the higher support, then the earlier text.
+    among equals the higher support, then the earlier text. Texts that hold much less of the sentence than another one
+    are passed over.
     """
-    spans = [(i, span) for i, text in enumerate(texts) if (span := best_span(sentence, text, weights))]
+    spans: list[tuple[int, Span]] = []
+    chosen: list[tuple[float, int, int, int]] = []
+    for i, text in enumerate(texts):
+        if verbatim := _verbatim(sentence, text):
+            return i, Span(*verbatim, Support(1.0, "supported", ()))
+        if found := _chosen(sentence, text, weights):
+            chosen.append((found[0], i, *found[1:]))
+    near = NEAR * max((value for value, *_ in chosen), default=0.0)
+    for value, i, start, end in chosen:
+        if value >= near:
+            spans.append((i, Span(start, end, judge(sentence, texts[i][start:end], weights))))
     return min(
         spans, key=lambda item: (_TELLING[item[1].support.verdict], -item[1].support.support, item[0]), default=None
     )
@@ -280,10 +296,16 @@ def most_supporting(sentence: str, texts: Sequence[str], weights: Weights = _eve
 
 @lru_cache(maxsize=256)  # an answer compares each of its sentences with the same passages
 def _parts(text: str) -> tuple[tuple[int, int, frozenset[str]], ...]:
-    """The sentences of a text with their stems."""
-    return tuple(
-        (start, end, frozenset(word.stem for word in words(text[start:end]))) for start, end in sentences(text)
-    )
+    """The sentences of a text with the keys of their words, numbers among them."""
+    spans, at = sentences(text), 0
+    found = [(start, key(one)) for start, one in stems(text)]
+    parts = []
+    for start, end in spans:
+        first = at
+        while at < len(found) and found[at][0] < end:
+            at += 1
+        parts.append((start, end, frozenset(one for _, one in found[first:at])))
+    return tuple(parts)
 
 
 def _verbatim(sentence: str, text: str) -> tuple[int, int] | None:

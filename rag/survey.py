@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from ingest import sources
 from ingest.errors import Gone, IngestError
 from ingest.types import Failed
+from ingest.wording import counted
 from rag.batches import Failure
 from rag.corpus import Arrival
 from rag.store.syncs import Known, Location
@@ -99,7 +100,7 @@ def files(places: Sequence[str], known: Collection[str], *, allow_empty: bool) -
         lost = sum(1 for uri in known if uri.startswith("file:") and root in path_of(uri).parents)
         if lost and next(sources.find([root]), None) is None:
             reached[root] = False
-            reason = f"{root}: it is empty, but {lost:,} files of it were taken in; {KEPT}. If it is meant to be "
+            reason = f"{root}: it is empty, but {counted(lost, 'file')} came from it; {KEPT}. If it is meant to be "
             failed.append(Failure(sources.uri_of(root), f"{reason}empty, run it with --allow-empty"))
     return Files(paths, frozenset(root for root in there if _is_file(root)), tuple(failed), reached)
 

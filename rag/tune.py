@@ -12,6 +12,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.wording import counted
 from rag.errors import WrongUsage
 from rag.evaluate import Progress, Way, searched
 from rag.metrics import by_query, metric
@@ -70,7 +71,7 @@ def tune(
     """Try every way on every judged question. Raises WrongUsage where there are too few of them, or of folds."""
     metric(name)
     if len(examples) < FEWEST:
-        raise WrongUsage(f"{len(examples)} judged questions are too few to tune by; there must be {FEWEST}")
+        raise WrongUsage(f"{counted(len(examples), 'judged question')}: too few to tune by; there must be {FEWEST}")
     if not 2 <= folds <= len(examples):
         raise WrongUsage(f"the folds lie between 2 and the number of questions, {len(examples)}, not {folds}")
     asked = list(dict.fromkeys(example.question for example in examples))

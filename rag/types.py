@@ -6,6 +6,7 @@ n texts or chunks, q questions, d dimensions.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from threading import Event as CancelToken
 from typing import Literal, NamedTuple, Protocol
@@ -296,14 +297,54 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Template:
+    """A prompt template: what a model is told around the question, in Jinja2; see rag/templating.py."""
+
+    name: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """Of the text, 8 hexadecimal digits (BLAKE2b); no secret is in it, so that it is the same everywhere."""
+        return blake2b(self.text.encode(), digest_size=4).hexdigest()
+
+    @property
+    def version(self) -> str:
+        """The name and the digest of its text: "answer@1a2b3c4d"."""
+        return f"{self.name}@{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a prompt had no room for of one passage: the document's text[start:end], the whole passage or its end."""
+
+    rank: int  # of the passage among those that were found, from 1
+    chunk_id: int
+    content_id: int
+    start: int
+    end: int
+    tokens: int  # of this text alone, as the generator counts them
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a prompt had no room for."""
+
+    budget: int  # tokens that it could take
+    passages: tuple[Cut, ...] = ()  # by rank
+    turns: int = 0  # of the conversation, the oldest
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What a generator is given. Passage n of the prompt is cited as [n], 1-based."""
 
     question: str
     messages: tuple[Message, ...]
-    passages: tuple[Passage, ...]  # packed whole by rank; those that did not fit are not here
+    passages: tuple[Passage, ...]  # packed whole by rank; those that did not fit are in `left_out`
     template: str  # "name@digest"
     tokens: int  # of the messages, as the generator counts them
+    left_out: LeftOut | None = None  # None: not known, in prompts that were logged before it was kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +354,7 @@ class GenerationSettings:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    grounded: bool = False  # numbers, names and quoted spans only as they stand in the passages or the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,11 +377,22 @@ class Finish:
     reason: Literal["stop", "length", "cancelled", "abstained"]
 
 
-Event = Text | Usage | Finish
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """The first event where another generator answers in place of the one that was asked."""
+
+    name: str  # of who speaks
+    revision: str
+    instead_of: str
+    reason: str  # why that one does not, in words
+
+
+Event = Text | Usage | Finish | Fallback
 
 
 class Generator(Protocol):
-    """A prompt becomes a stream of text. Raises GeneratorFailed, never a library's own error."""
+    """A prompt becomes a stream of text. Raises GeneratorFailed, never a library's own error; Busy when it has as many
+    requests as it may."""
 
     @property
     def name(self) -> str: ...
@@ -359,11 +412,24 @@ class Generator(Protocol):
         ...
 
     def generate(self, prompt: Prompt, settings: GenerationSettings, cancel: CancelToken) -> Iterator[Event]:
-        """Text events as they come, then one Usage, then one Finish. A set `cancel` ends it soon with "cancelled"."""
+        """Text events as they come, then one Usage, then one Finish. A set `cancel` ends it soon with "cancelled"; so
+        does closing the iterator, without a word."""
         ...
 
 
 Verdict = Literal["supported", "partly", "contradicted", "unsupported"]
+
+ReasonKind = Literal["number", "unit", "date", "name", "negation", "opinion", "words"]
+"""What a sentence differs in from the text that should support it. "opinion": a speaker's own voice, or a question;
+"words": words that the text does not have, or none that state anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a sentence is not, or not wholly, supported."""
+
+    kind: ReasonKind
+    text: str  # in words, for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +445,16 @@ class Citation:
     support: float  # 0…1
     verdict: Verdict
     marked: bool  # whether the answer itself pointed to this passage with [n]
+    reasons: tuple[Reason, ...] = ()  # why it is not supported; empty when it is, and in logs older than reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was looked for where nothing answers, and what came closest."""
+
+    looked_for: tuple[str, ...]  # the words of the question that were searched for, as written
+    missing: tuple[str, ...]  # of these, those that stand in no document that could be searched
+    closest: int | None  # the number of the passage that came closest, 1-based; None where there is no passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +465,9 @@ class Answer:
     generator: str
     finish_reason: str
     usage: Usage
+    confidence: float | None = None  # how likely the passages answer, 0…1; None where nobody asked
+    refusal: Refusal | None = None  # where the house refused before a generator was asked
+    removed: tuple[str, ...] = ()  # sentences that a strict answer leaves out, as the generator said them
 
 
 # ── the log, scores, evaluation ─────────────────────────────────────────────────────────────────────────────────────
@@ -404,6 +483,11 @@ class Score:
     explanation: str | None = None
     annotator_kind: Literal["HUMAN", "LLM", "CODE"] = "CODE"
     identifier: str = ""  # which scorer and version, or who
+
+
+TurnKind = Literal["first", "continuation", "branch", "regeneration"]
+"""What a turn of a conversation is: the one that begins it, the first to continue its parent, a further one with the
+same parent, or the same question asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,6 +516,10 @@ class Interaction:
     generation: int
     timings_ms: Mapping[str, float]
     scores: tuple[Score, ...] = ()
+    parent_id: str | None = None  # the interaction that this one continues
+    regenerates_id: str | None = None  # the interaction whose question this one asks again
+    turn: int | None = None  # 1, 2, … in its conversation, in the order in which turns were logged
+    kind: TurnKind | None = None  # None: asked by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,7 +549,22 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """How a model runs in this process."""
+
+    device: str = "auto"  # as torch names it; auto: CUDA where there is one
+    dtype: str = "auto"  # auto, float32, bfloat16, float16
+    bits: int = 0  # of a quantised weight: 4 or 8; 0: not quantised
+    batch: int = 8  # requests that are decoded at once
+    queue: int = 32  # further requests that may wait
+    lookup: bool = False  # propose what may come next from the prompt
+
+
+@dataclass(frozen=True, slots=True)
 class Models:
     """What a scorer or generator may use besides itself."""
 
     embedder: Embedder
+    running: Running = field(default_factory=Running)
+    stored: Callable[[Sequence[int]], Mapping[int, Vectors]] | None = None  # of chunks by id, (d,), those there are
+    judge: Callable[[], Generator] | None = None  # who judges, where a scorer asks somebody; opened when first needed

@@ -22,7 +22,7 @@ from rag.store.database import Connection
 from rag.store.filters import Filter
 from rag.store.permitted import Predicate
 from rag.store.whereabouts import StandIn, Whereabouts
-from rag.types import Ids, Part, Passage, Permitted, Principal, Reranker, Vectors
+from rag.types import Ids, Part, Passage, Permitted, Principal, Prompt, Reranker, Vectors
 
 Cause = Literal[
     "found",
@@ -39,8 +39,8 @@ Cause = Literal[
     "cut",
     "budget",
 ]
-Pack = Callable[[Sequence[Passage]], Sequence[Passage]]
-"""The passages that a prompt has room for."""
+Pack = Callable[[Sequence[Passage]], Prompt]
+"""The prompt of the passages that it has room for."""
 
 BLOCK = 4096  # vectors compared at once
 STAGES: tuple[Literal["fused", "rerank", "diverse"], ...] = ("fused", "rerank", "diverse")
@@ -310,10 +310,18 @@ def _shown(answer: Why, shown: Sequence[tuple[int, Passage]], own: set[int], fou
         said += f", as one of {len(passage.places)} places of the same text"
     answer = replace(answer, rank=rank, chunk_id=passage.hit.chunk_id, parts=passage.hit.parts)
     if pack is not None:
-        packed = {each.hit.chunk_id for each in pack(found.passages)}
+        prompt = pack(found.passages)
+        packed = {each.hit.chunk_id for each in prompt.passages}
+        cuts = () if prompt.left_out is None else prompt.left_out.passages
+        cut = next((each for each in cuts if each.chunk_id == passage.hit.chunk_id), None)
         if not any(each.hit.chunk_id in packed for _, each in shown):
             said += f", but the prompt has room for {len(packed)} of them only"
+            if prompt.left_out is not None and cut is not None:
+                free = prompt.left_out.budget - prompt.tokens
+                said += f": it has {cut.tokens:,} tokens, and {free:,} are left"
             return replace(answer, stage="budget", explanation=said)
+        if cut is not None:
+            said += f"; the prompt has room for its beginning only, characters {cut.start:,}–{cut.end:,} are left out"
     return replace(answer, explanation=said)
 
 

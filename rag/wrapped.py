@@ -1,12 +1,15 @@
-"""Embedders around embedders: one that has embedded its queries already, one for trials that embeds nothing."""
+"""Embedders around embedders: with queries embedded already, with the last ones remembered, for trials."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ingest.types import CountTokens
 from rag.types import Embedder, Vectors
+
+REMEMBERED = 32  # queries: as many as are on their way at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,30 @@ class Embedded(_Around):
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return np.stack([self.queries[text] for text in texts])
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        return self.inner.embed_passages(texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Recalling(_Around):
+    """An embedder that remembers the vectors of the last queries, so that what was searched for is scored without
+    embedding it again. Safe to share between threads."""
+
+    _last: dict[str, Vectors] = field(default_factory=dict)  # each (d,), the latest last
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        with self._lock:
+            rows = {text: self._last[text] for text in texts if text in self._last}
+        missing = [text for text in dict.fromkeys(texts) if text not in rows]
+        if missing:
+            rows |= zip(missing, self.inner.embed_queries(missing), strict=True)
+            with self._lock:
+                self._last.update((text, rows[text]) for text in missing[-REMEMBERED:])
+                for text in list(self._last)[:-REMEMBERED]:
+                    del self._last[text]
+        return np.stack([rows[text] for text in texts]) if rows else self.inner.embed_queries(texts)
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         return self.inner.embed_passages(texts)

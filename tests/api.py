@@ -55,11 +55,11 @@ def revoke(app: App, name: str) -> None:
 
 
 @contextmanager
-def server(settings: Settings) -> Iterator[str]:
+def server(settings: Settings, program: str = SERVE) -> Iterator[str]:
     """The address of a real server on a free port, which is stopped by SIGTERM in the end."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
     process = subprocess.Popen(
-        [sys.executable, "-W", "error::ResourceWarning", "-c", SERVE],
+        [sys.executable, "-W", "error::ResourceWarning", "-c", program],
         env=outside | environment(settings) | {"RAG_PORT": "0", "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from rag import embedders
+from rag.corpus import Corpus, open_corpus
 from rag.store import database as database_store
 from rag.store.database import Database
+from rag.types import Embedder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -84,3 +87,15 @@ def database(database_url: str) -> Iterator[Database]:
     database_store.upgrade(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    """The embedder of tests that are not about meaning: 64 hashed dimensions, no model."""
+    return embedders.load("hashing:64", models_dir=tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def corpus(database: Database, embedder: Embedder) -> Corpus:
+    """An empty collection of short chunks, open for writing, on SQLite and on PostgreSQL."""
+    return open_corpus(database, "default", "default", embedder, chunk_tokens=64, overlap_tokens=0)

@@ -381,12 +381,14 @@ def test_a_failed_answer_is_a_problem_and_is_in_the_log(app: App, filled: TestCl
             from rag.errors import GeneratorFailed
 
             raise GeneratorFailed("the model server is down")
+            yield
 
     app._generators["extractive"] = Broken()  # type: ignore[assignment]
     response = filled.post("/api/ask", json={"question": "Who holds hands?"})
     assert response.status_code == 502
     assert response.json()["detail"] == "the model server is down"
-    told = sse(filled.post("/api/ask", json={"question": "Who?"}, headers={"accept": "text/event-stream"}).text)
+    stream = {"accept": "text/event-stream"}
+    told = sse(filled.post("/api/ask", json={"question": "Who holds hands?"}, headers=stream).text)
     assert [name for name, _ in told] == ["started", "error"]
     assert told[1][1]["status"] == 502
     logged = filled.get("/api/interactions", params={"failed": True}).json()["interactions"]

@@ -27,6 +27,8 @@ def app(tmp_path: Path) -> Iterator[App]:
 def routes(api: FastAPI) -> list[tuple[str, str]]:
     """Every route of the OpenAPI document but health, and some that are not in it."""
     places = {"document_id": 1, "job_id": 1, "decision_id": 1, "name": "x", "run": "x", "interaction_id": "0" * 26}
+    places["model"] = "rag"
+    places["conversation_id"] = "x"
     found = [
         (method.upper(), path.format(**places))
         for path, methods in api.openapi()["paths"].items()
@@ -34,7 +36,14 @@ def routes(api: FastAPI) -> list[tuple[str, str]]:
         if path != "/api/health"
     ]
     assert len(found) >= 12
-    return [*found, ("GET", "/api/unknown"), ("PUT", "/api/search"), ("POST", "/api/health"), ("GET", "/metrics/")]
+    return [
+        *found,
+        ("GET", "/api/unknown"),
+        ("PUT", "/api/search"),
+        ("POST", "/api/health"),
+        ("GET", "/metrics/"),
+        ("POST", "/mcp"),
+    ]
 
 
 def test_the_access_matrix(app: App) -> None:
@@ -47,7 +56,11 @@ def test_the_access_matrix(app: App) -> None:
             response = client(api, token=token).request(method, path, json={})
             assert response.status_code == 401, f"{method} {path} with {name} token: {response.status_code}"
             assert response.headers["www-authenticate"].startswith("Bearer")
-            assert response.json()["type"] == "urn:problem-type:rag:not-authenticated"
+            said = response.json()
+            if path.startswith("/v1/"):
+                assert said["error"]["type"] == "authentication_error"
+            else:
+                assert said["type"] == "urn:problem-type:rag:not-authenticated"
         response = client(api, token=right, peer="203.0.113.9").request(method, path, json={})
         assert response.status_code not in (401, 403), f"{method} {path} with the right token: {response.text}"
 

@@ -19,11 +19,11 @@ from rag.api.watching import JobEvents
 from rag.app import App, opening
 from rag.client import events
 from rag.errors import StoreNotReady
-from rag.jobs import Worker
 from rag.store import collections as collection_store
 from rag.store import jobs as store
 from rag.store import tokens
 from rag.store.jobs import Job
+from rag.workers import Worker
 from tests.api import OTTERS, TIDES, client, make_token, server, small
 from tests.test_api import conforms
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rag.api.models import AskResult
+from rag.api.models.answers import AskResult
 from rag.app import opening
 from rag.client import Client, Started, Text, error_of, events
 from rag.errors import (

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from rag import jobs
 from rag.api.application import create
 from rag.app import App, opening
 from rag.store import syncs as store
 from rag.store.syncs import Follows, Location
+from rag.workers import Worker
 from tests.api import OTTERS, TIDES, client, make_token, small
 
 
@@ -38,7 +38,7 @@ def followed(app: App, root: Path) -> App:
 
 
 def work(app: App) -> None:
-    assert jobs.Worker(app).run_one() is not None
+    assert Worker(app).run_one() is not None
 
 
 def test_a_sync_is_run_by_a_job(followed: App, root: Path) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rag import embedders, scorers
 from rag.access import Access
 from rag.ask import Answering, Done, Question, Started, ask, stream
+from rag.confidence import DEFAULTS, Abstaining
 from rag.corpus import Corpus, Origin, open_corpus
 from rag.errors import GeneratorFailed, WrongUsage
 from rag.search import OpenCollection, Search, search
@@ -18,11 +20,14 @@ from rag.store import interactions as interaction_store
 from rag.store.database import Database
 from rag.store.filters import Filter
 from rag.store.interactions import Query
-from rag.store.vectors import CollectionFeed
+from rag.store.surroundings import embedded_texts
+from rag.store.vectors import CollectionFeed, of_chunks
+from rag.support import is_abstention
 from rag.types import (
     CancelToken,
     Embedder,
     Event,
+    Example,
     Finish,
     GenerationSettings,
     Interaction,
@@ -30,6 +35,8 @@ from rag.types import (
     Models,
     Principal,
     Prompt,
+    Refusal,
+    Score,
     Text,
     Usage,
 )
@@ -175,6 +182,94 @@ def test_steps_come_in_order_and_text_is_what_is_logged(opened: OpenCollection, 
     assert said == logged(opened, principal)[0].answer.text  # type: ignore[union-attr]
 
 
+def test_a_strict_answer_leaves_out_what_nothing_bears_out_and_keeps_it_in_the_log(
+    opened: OpenCollection, principal: Principal
+) -> None:
+    speaker = Speaking(["Bananas are yellow. [1] ", "Bananas grow in 99 bunches. [1]", " Pears sing at night."])
+    strict = Question("What colour are bananas?", k=2, strict=True)
+    steps = list(stream(answering(opened, speaker), strict, principal))
+    assert [step.text for step in steps if isinstance(step, Text)] == ["Bananas are yellow. [1]"], "told once checked"
+    [entry] = logged(opened, principal)
+    assert entry.answer is not None
+    assert entry.answer.text == "Bananas are yellow. [1]"
+    assert entry.answer.removed == ("Bananas grow in 99 bunches.", "Pears sing at night.")
+    assert [citation.verdict for citation in entry.answer.citations] == ["supported"]
+    assert entry.settings["strict"] is True
+
+
+def test_a_strict_answer_of_which_nothing_is_left_says_that_it_does_not_know(
+    opened: OpenCollection, principal: Principal
+) -> None:
+    said = ask(
+        answering(opened, Speaking(["Pears sing at night."])), Question("What do pears do?", strict=True), principal
+    )
+    assert said.answer is not None
+    assert is_abstention(said.answer.text)
+    assert (said.answer.abstained, said.answer.removed) == (True, ("Pears sing at night.",))
+
+
+def test_the_vectors_of_chunks_are_those_that_were_embedded(opened: OpenCollection, principal: Principal) -> None:
+    embedder = opened.embedder()
+    passages = search(opened, Search("bananas", k=3), principal).passages
+    ids = [passage.hit.chunk_id for passage in passages]
+    with opened.database.read() as connection:
+        found = of_chunks(connection, [*ids, 10**9], embedder.fingerprint)
+        texts = embedded_texts(connection, ids)
+        assert of_chunks(connection, ids, "another") == of_chunks(connection, [], embedder.fingerprint) == {}
+    assert found.keys() == set(ids)
+    for key, vector in zip(ids, embedder.embed_passages(texts), strict=True):
+        assert np.array_equal(found[key], vector)
+
+
+@dataclass
+class Blocking:
+    """A scorer that waits until it may go on."""
+
+    may: threading.Event
+    name: str = "blocking"
+    version: str = "1"
+    fails: bool = False
+
+    def score(
+        self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
+    ) -> list[Score | None]:
+        assert self.may.wait(30), "the text has to come first"
+        if self.fails:
+            raise GeneratorFailed("the judge went away")
+        return [Score(self.name, 1.0)]
+
+
+def test_no_text_waits_for_a_score(opened: OpenCollection, principal: Principal) -> None:
+    may = threading.Event()
+    blocked = replace(answering(opened, Speaking(["Apples", " are", " red."])), scorers=[Blocking(may)])
+    said = []
+    for step in stream(blocked, Question("apples?"), principal):
+        said.append(step)
+        if isinstance(step, Text) and step.text == " red.":
+            may.set()  # only whoever has heard the last word lets it be scored
+    assert isinstance(said[-1], Done)
+    assert [score.value for score in said[-1].interaction.scores] == [1.0]
+
+
+def test_an_answer_is_not_lost_for_a_score(opened: OpenCollection, principal: Principal) -> None:
+    may = threading.Event()
+    may.set()
+    entry = ask(
+        replace(answering(opened, Speaking(["Apples are red."])), scorers=[Blocking(may, fails=True)]),
+        Question("apples?"),
+        principal,
+    )
+    assert entry.answer is not None
+    ((score),) = entry.scores
+    assert (score.name, score.value, score.explanation, score.identifier) == (
+        "blocking",
+        None,
+        "the judge went away",
+        "",
+    )
+    assert logged(opened, principal) == [entry]
+
+
 def test_nothing_found_is_said_without_asking_anybody(opened: OpenCollection, principal: Principal) -> None:
     speaker = Speaking(["I know everything."])
     question = Question("bananas?", where=Filter.parse({"title": "nope"}))
@@ -243,3 +338,54 @@ def test_who_may_not_see_a_text_gets_no_answer_from_it(
     assert search(opened, asked, insider).passages[0].text == "The secret banana is blue."
     assert all("secret" not in p.text for p in search(opened, asked, outsider).passages)
     assert all("secret" not in p.text for p in search(opened, replace(asked, mode="keyword"), outsider).passages)
+
+
+# ── too little evidence ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_too_little_evidence_is_refused_before_anybody_is_asked(opened: OpenCollection, principal: Principal) -> None:
+    speaker = Speaking(["Apples are red."])
+    sure = Abstaining(DEFAULTS["keyword"], 1.0)  # nothing is that sure
+    entry = ask(answering(opened, speaker), Question("Are zorgons red?", abstaining=sure), principal)
+    assert not speaker.asked
+    assert entry.answer is not None
+    assert (entry.answer.abstained, entry.answer.finish_reason) == (True, "abstained")
+    assert is_abstention(entry.answer.text)
+    assert entry.answer.refusal == Refusal(("zorgons", "red"), ("zorgons",), 1)
+    assert entry.passages[0].text.startswith("Apples are red.")
+    assert entry.passages[0].places[0].uri in entry.answer.text
+    assert entry.answer.citations == ()
+    assert logged(opened, principal)[0].answer == entry.answer  # exactly as it was shown
+    assert logged(opened, principal)[0].settings == entry.settings
+
+    never = Question("Are zorgons red?", abstaining=replace(sure, threshold=0.0))
+    told = ask(answering(opened, speaker), never, principal).answer
+    assert told is not None
+    assert (told.text, told.refusal, told.abstained) == ("Apples are red.", None, False)
+    assert told.confidence == entry.answer.confidence
+
+
+def test_a_generator_that_abstains_gets_what_was_looked_for_added(opened: OpenCollection, principal: Principal) -> None:
+    speaker = Speaking(["The documents do not ", "answer this question."])
+    weighed = Question("Are apples yellow?", abstaining=Abstaining(DEFAULTS["keyword"], 0.0))
+    entry = ask(answering(opened, speaker), weighed, principal)
+    assert entry.answer is not None
+    assert entry.answer.text.startswith("The documents do not answer this question.\n\nLooked for: apples, yellow.\n")
+    assert entry.answer.refusal is not None
+    assert entry.answer.abstained
+    assert logged(opened, principal)[0].answer == entry.answer
+
+
+def test_a_refusal_tells_nothing_of_what_the_asker_may_not_see(
+    opened: OpenCollection, corpus: Corpus, principal: Principal, tmp_path: Path
+) -> None:
+    """A word that stands in a document behind a label only is, for those without it, in none of the documents."""
+    (tmp_path / "secret.txt").write_text("Zorgons are red.")
+    corpus.add_paths([tmp_path / "secret.txt"], Origin("local", labels=("board",)), max_bytes=1000)
+    sure = Question("Are zorgons red?", abstaining=Abstaining(DEFAULTS["keyword"], 1.0))
+    for labels, missing in ((frozenset({"board"}), ()), (frozenset({"staff"}), ("zorgons",))):
+        entry = ask(answering(opened, Speaking(["x"])), sure, replace(principal, labels=labels))
+        assert entry.answer is not None
+        assert entry.answer.refusal is not None
+        assert entry.answer.refusal.missing == missing
+        assert ("secret.txt" in entry.answer.text) is (labels == {"board"})

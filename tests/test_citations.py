@@ -1,6 +1,6 @@
 """From an answer to its checked citations: markers, offsets into the document, and what is not believed."""
 
-from rag.citations import cite
+from rag.citations import cite, only_supported
 from rag.support import ABSTENTION
 from rag.types import Citation, Hit, Passage
 
@@ -83,3 +83,59 @@ def test_abstentions_and_empty_answers_cite_nothing() -> None:
 
 def test_without_passages_nothing_is_supported() -> None:
     assert only(cite("Bees dance [1].", ())).passage is None
+
+
+def test_why_a_sentence_is_not_supported_is_told_by_kind() -> None:
+    citation = only(cite("The Golden Gate Bridge was opened in 1973 [1].", PASSAGES))
+    assert [(reason.kind, reason.text) for reason in citation.reasons] == [("date", "1973 against 1937 in the text")]
+    assert only(cite("The Golden Gate Bridge was opened in 1937 [1].", PASSAGES)).reasons == ()
+
+
+def test_only_what_is_supported_stays() -> None:
+    answer = (
+        "The bridge was opened in 1973 [1]. It is painted orange. [1] Bananas are yellow [2].\n\nBees dance [2][1]."
+    )
+    citations = cite(answer, PASSAGES)
+    left = only_supported(answer, citations)
+    assert left.text == "It is painted orange. [1] Bees dance [2][1]."
+    assert left.removed == ("The bridge was opened in 1973.", "Bananas are yellow.")
+    assert [left.text[c.start : c.end] for c in left.citations] == [
+        "It is painted orange.",
+        *["Bees dance [2][1]."] * 2,
+    ]
+    assert left.citations == cite(left.text, PASSAGES)
+
+
+def test_an_answer_that_is_supported_is_left_as_it_is() -> None:
+    answer = "  It is painted orange [1].\n"
+    citations = cite(answer, PASSAGES)
+    assert only_supported(answer, citations) == (answer, citations, ())
+
+
+def test_when_nothing_is_supported_the_answer_is_an_abstention() -> None:
+    answer = "Bananas are yellow [1]. The bridge was not opened in 1937."
+    assert only_supported(answer, cite(answer, PASSAGES)) == (
+        ABSTENTION,
+        (),
+        ("Bananas are yellow.", "The bridge was not opened in 1937."),
+    )
+    assert only_supported("", ()) == ("", (), ())
+    assert only_supported(ABSTENTION, ()) == (ABSTENTION, (), ())
+
+
+def test_items_of_a_list_go_one_by_one() -> None:
+    answer = (
+        "- The bridge was opened in 1937 [1]\n- It was painted blue in 1999 [1]\n- Bees see ultraviolet light [2]\n"
+    )
+    left = only_supported(answer, cite(answer, PASSAGES))
+    assert left.text == "- The bridge was opened in 1937 [1]\n- Bees see ultraviolet light [2]"
+
+
+def test_half_a_sentence_stays_only_if_its_facts_are_right() -> None:
+    for answer, stays in (
+        ("The bridge is painted orange and beautiful.", True),
+        ("The bridge is painted Ferrari orange.", False),
+    ):
+        citation = only(cite(answer, PASSAGES))
+        assert citation.verdict == "partly"
+        assert (only_supported(answer, (citation,)).removed == ()) == stays

@@ -90,7 +90,7 @@ def test_what_the_help_says_of_modes_and_defaults_is_so() -> None:
         command = cli.get_command(cli.make_context("rag", [name]), name)
         assert command is not None
         for option in command.params:
-            setting = {"k": "passages"}.get(str(option.name), str(option.name))
+            setting = {"k": "passages", "template": "prompt_template"}.get(str(option.name), str(option.name))
             found = re.search(r"\[default: ([^\]]+)\]", getattr(option, "help", None) or "")
             if found and hasattr(DEFAULTS, setting) and (name, setting) != ("rebuild", "collection"):
                 told[name, setting] = (found[1], str(getattr(DEFAULTS, setting)).removesuffix(".0"))

@@ -50,6 +50,15 @@ def test_tuning_writes_an_index_and_keeps_the_recall(house: House, monkeypatch: 
     assert found.code == 0
 
 
+def test_one_document_is_told_in_the_singular(tmp_path: Path) -> None:
+    house = build(tmp_path, {"otters.txt": "Otters hold hands."})
+    assert house("ingest", str(house.docs)).code == 0
+    assert "1 row, fewer than " in house("index", "tune").out
+    told = house("doctor").out
+    for one in ("positions: 1 change,", "texts: 1 text,", "vectors: 1 vector,"):
+        assert one in told
+
+
 def test_a_recall_out_of_bounds_is_wrong_usage(house: House) -> None:
     for wrong in ("1.5", "0.1", "much"):
         done = house("index", "tune", "--recall", wrong)

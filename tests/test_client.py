@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rag import jobs
 from rag.api.application import create
-from rag.api.models import AskRequest, AskResult, SearchRequest, WhyRequest
+from rag.api.models.answers import AskRequest, AskResult
+from rag.api.models.searching import Searching, SearchRequest, WhyRequest
 from rag.app import App, opening
 from rag.client import Client, How
 from rag.errors import NotFound, NotPermitted, WrongFilter, WrongUsage
@@ -19,6 +19,7 @@ from rag.runs import judged
 from rag.store import evaluations as evaluation_store
 from rag.store import syncs as sync_store
 from rag.store.syncs import Follows, Location
+from rag.workers import Worker
 from tests.api import OTTERS, TIDES, client, make_token, small
 from tests.test_eval_runs import EXAMPLES, FOUND, new
 
@@ -60,12 +61,14 @@ def rag(app: App) -> Iterator[Client]:
     [
         (SearchRequest, {"query", "k"}),
         (WhyRequest, {"query", "document", "k"}),
-        (AskRequest, {"question", "k", "generator", "conversation_id", "seed", "temperature"}),
+        (
+            AskRequest,
+            {"question", "k", "generator", "template", "conversation_id", "seed", "temperature"}
+            | {"strict", "abstain", "abstain_threshold", "conversation", "parent", "regenerate"},
+        ),
     ],
 )
-def test_every_field_of_a_request_can_be_said(
-    request_shape: type[SearchRequest | WhyRequest | AskRequest], others: set[str]
-) -> None:
+def test_every_field_of_a_request_can_be_said(request_shape: type[Searching], others: set[str]) -> None:
     assert set(How.__annotations__) == set(request_shape.model_fields) - others
 
 
@@ -145,7 +148,7 @@ def test_syncs_are_listed_foreseen_and_run(app: App, rag: Client, tmp_path: Path
     assert (foreseen.dry_run, foreseen.added) == (True, [(tmp_path / "tides.txt").as_uri()])
     job = rag.run_sync("my docs", collection="followed")
     assert job.kind == "sync"
-    assert jobs.Worker(app).run_one() is not None
+    assert Worker(app).run_one() is not None
     assert rag.job(job.job_id).state == "done"
     assert [line.uri for line in rag.documents(collection="followed")] == [(tmp_path / "tides.txt").as_uri()]
     with pytest.raises(NotFound):

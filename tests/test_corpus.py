@@ -23,16 +23,6 @@ ORIGIN = Origin("local")
 MB = 2**20
 
 
-@pytest.fixture(scope="module")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    return embedders.load("hashing:64", models_dir=tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def corpus(database: Database, embedder: Embedder) -> Corpus:
-    return open_corpus(database, "default", "default", embedder, chunk_tokens=64, overlap_tokens=0)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A small folder of several formats, with one copy and one file that no parser is there for."""

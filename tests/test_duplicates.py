@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from rag import embedders
 from rag.access import Access
 from rag.corpus import Corpus, Origin, Report, changed, open_corpus
 from rag.errors import Conflict, NotFound, WrongUsage
 from rag.search import OpenCollection, Search, search
 from rag.snapshots import Indexes
 from rag.store import collections as collection_store
-from rag.store import near, writing
+from rag.store import near, review, writing
 from rag.store.checks import collection_checks
 from rag.store.database import Database, now
 from rag.store.tables import chunks, contents, decisions, documents
@@ -25,11 +24,6 @@ WORDS = [f"word{number}" for number in range(200)]
 FIRST = " ".join(WORDS)
 SECOND = " ".join([*WORDS[:100], "changed", *WORDS[101:]])  # Jaccard of 5-word shingles: 191 / 201
 THIRD = " ".join(reversed(WORDS))
-
-
-@pytest.fixture(scope="module")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    return embedders.load("hashing:64", models_dir=tmp_path_factory.mktemp("models"))
 
 
 class House:
@@ -88,7 +82,7 @@ class House:
 
     def undo(self, decision_id: int) -> writing.Written | None:
         with self.corpus.database.write() as connection:
-            return writing.undo_decision(connection, self.corpus.collection, decision_id, actor="me")
+            return review.undo_decision(connection, self.corpus.collection, decision_id, actor="me")
 
     def remove(self, name: str) -> None:
         with self.corpus.database.read() as connection:

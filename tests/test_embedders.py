@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,11 +111,16 @@ def test_an_unknown_backend_is_refused_with_those_there_are(model: str, tmp_path
         load(model, models_dir=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "rest", ["nonsense", "./nowhere", "a/b/c", "all-MiniLM-L6-v2?precision=fp16", "all-MiniLM-L6-v2?x"]
-)
+@pytest.mark.parametrize("rest", ["nonsense", "a/b/c", "all-MiniLM-L6-v2?precision=fp16", "all-MiniLM-L6-v2?x"])
 def test_an_unknown_model_is_refused(rest: str, tmp_path: Path) -> None:
     with pytest.raises(WrongSetting):
+        load(f"sentence_transformers:{rest}", models_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rest", ["./nowhere", "../no/where", "/nowhere", "~/nowhere", ".nowhere/at-all"])
+def test_a_path_without_a_folder_is_named(rest: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotReady, match=rf"^there is no folder {re.escape(rest)}; name one that holds a model"):
         load(f"sentence_transformers:{rest}", models_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 

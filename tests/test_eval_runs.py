@@ -173,7 +173,7 @@ def test_a_folder_may_stand_where_a_command_does(given: list[str], understood: l
 def test_options_may_stand_before_the_folder(house: House) -> None:
     result = house("eval", "--data", str(house.data), "--mode", "keyword", str(house.folder / "beir"), "--limit", "1")
     assert result.code == 0, result
-    assert "beir, keyword, 1 judged queries" in result.out
+    assert "beir, keyword, 1 judged query\n" in result.out
     assert "beir-keyword: rag eval show" in result.out
     assert house("eval", "remove", "beir-keyword").code == 0
 
@@ -301,11 +301,11 @@ def test_a_run_file_of_something_else_is_refused(house: House, tmp_path: Path) -
     file.write_text("other Q0 etna 1 1.0 theirs\n")
     result = house("eval", "import", str(file), "--folder", str(house.folder / "beir"))
     assert result.code == 2
-    assert "ranks none of the 3 judged queries" in result.err
+    assert "of the 3 judged queries of " in result.err
     file.write_text("other Q0 etna 1 1.0 theirs\nq1 Q0 etna 1 1.0 theirs\n")
     result = house("eval", "import", str(file), "--folder", str(house.folder / "beir"))
     assert result.code == 0
-    assert "left out: 1 queries that are not judged, other for one" in result.err
+    assert "left out: 1 query without judgement, other for one" in result.err
     assert "0.3333" in result.out, "a query that the file lacks scores zero"
     assert house("eval", "remove", "beir-theirs").code == 0
 

@@ -16,8 +16,10 @@ from rag.store.tables import texts
 from rag.types import (
     Answer,
     Citation,
+    Cut,
     Hit,
     Interaction,
+    LeftOut,
     Message,
     Part,
     Passage,
@@ -86,11 +88,21 @@ def ids(database: Database, where: Collection, **query: object) -> list[int]:
 
 
 def test_what_is_recorded_is_read_back_whole(database: Database, collection: Collection) -> None:
-    entry = interaction(collection, conversation_id="01CONVERSATION")
+    entry = interaction(collection, conversation_id="01CONVERSATION", turn=1, kind="first")
     record(database, collection, entry)
     with database.read() as connection:
         assert interaction_store.get(connection, collection.tenant_id, entry.id) == entry
         assert interaction_store.get(connection, collection.tenant_id, entry.id.lower()) == entry
+
+
+def test_what_a_prompt_left_out_is_read_back(database: Database, collection: Collection) -> None:
+    entry = interaction(collection)
+    assert entry.prompt is not None
+    left_out = LeftOut(900, (Cut(2, 7, 3, 10, 400, 95), Cut(4, 9, 3, 400, 500, 20)), 3)
+    entry = replace(entry, prompt=replace(entry.prompt, left_out=left_out))
+    record(database, collection, entry)
+    with database.read() as connection:
+        assert interaction_store.get(connection, collection.tenant_id, entry.id) == entry
 
 
 def test_a_prompt_that_was_sent_twice_is_kept_once(database: Database, collection: Collection) -> None:

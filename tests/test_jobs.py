@@ -17,7 +17,7 @@ from rag.app import App, opening
 from rag.cli import jobs as jobs_cli
 from rag.corpus import Arrival, Progress
 from rag.errors import Conflict, NotFound, StoreNotReady, WrongUsage
-from rag.jobs import Crew, Task, Unfinished, Worker, ask_arrivals, ask_paths, ingest
+from rag.jobs import Task, Unfinished, ask_arrivals, ask_paths, ingest
 from rag.store import collections as collection_store
 from rag.store import jobs as store
 from rag.store import leases
@@ -26,6 +26,7 @@ from rag.store.jobs import Advance, Job, Upload
 from rag.store.leases import Lease, LeaseLost
 from rag.store.tables import audit, documents, job_inputs, job_items, jobs, tenants
 from rag.types import FileState, Metadata, Outcome, Principal
+from rag.workers import Crew, Worker
 from tests.api import OTTERS, TIDES, small
 
 LEASE_S = 3600.0  # longer than any test: a lease ends when a test says so

@@ -18,7 +18,6 @@ from ingest.languages.detection import LOOKED_AT, detect, primary
 from ingest.languages.function_words import FUNCTION_WORDS
 from ingest.languages.sentences import sentences
 from ingest.types import Block, ChunkSettings, Parsed, Source
-from rag import embedders
 from rag.access import Access
 from rag.corpus import Corpus, Origin, open_corpus
 from rag.errors import IndexDamaged
@@ -296,11 +295,6 @@ def test_the_command_line_shows_the_place_in_unspaced_text() -> None:
 
 
 # ── one collection ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    return embedders.load("hashing:64", models_dir=tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from sqlalchemy import func, insert, select, text
 from rag.errors import StoreNotReady
 from rag.store import collections as collection_store
 from rag.store import database as database_store
-from rag.store.tables import chunks, contents, documents, interactions, metadata, tenants
+from rag.store.tables import chunks, contents, documents, interactions, metadata, templates, tenants
+from rag.types import Template
 from tests.test_store import Named, add, document
 
 
@@ -50,6 +51,27 @@ def test_up_down_and_up_with_rows(database_url: str) -> None:
 def test_the_tables_are_those_of_the_program(database: database_store.Database) -> None:
     with database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_the_template_that_the_log_names_is_kept(database_url: str) -> None:
+    """0004 writes down the text of the only template before it, where it was used."""
+    database = database_store.connect(database_url)
+    database_store.upgrade(database, "0003")
+    made = database_store.now()
+    with database.write() as connection:
+        connection.execute(insert(tenants), [{"name": name, "created_at": made} for name in ("asked", "silent")])
+        values = {
+            "tenant_id": 1, "collection": "x", "user": "u", "origin": "human", "question": "q", "search_query": "q",
+            "citations": [], "candidates": [], "model": "m", "revision": "", "template": "answer@c07ec9db",
+            "settings": {}, "position": 0, "generation": 0, "timings_ms": {}, "total_ms": 0.0, "created_at": made,
+        }  # fmt: skip
+        connection.execute(insert(interactions), [values | {"id": key} for key in ("01", "02")])
+    database_store.upgrade(database)
+    with database.read() as connection:
+        row = connection.execute(select(templates)).one()
+    assert (row.tenant_id, row.name, row.turn, row.user, row.created_at) == (1, "answer", None, None, made)
+    assert Template(row.name, row.text).version == "answer@c07ec9db" == f"{row.name}@{row.digest}"
+    database.close()
 
 
 def test_upgrading_twice_changes_nothing(database: database_store.Database) -> None:

@@ -82,7 +82,7 @@ def test_a_password_that_none_was_given_for_is_asked_for() -> None:
 
 
 def test_wrong_passwords_are_said_to_be_wrong() -> None:
-    with pytest.raises(Encrypted, match="none of the 2 passwords given opens it"):
+    with pytest.raises(Encrypted, match="of the 2 passwords given none opens it"):
         items(first.pdf(first.PDF_PAGES, encrypted=True), "a", "b")
 
 

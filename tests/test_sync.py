@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from rag import embedders, sync
+from rag import sync
 from rag.corpus import Corpus, Origin, open_corpus
 from rag.errors import Conflict, NotFound, WrongUsage
 from rag.store import syncs as store
@@ -25,16 +25,6 @@ from rag.types import Embedder
 
 MB = 2**20
 OPTIONS = Options(MB)
-
-
-@pytest.fixture(scope="module")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    return embedders.load("hashing:64", models_dir=tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def corpus(database: Database, embedder: Embedder) -> Corpus:
-    return open_corpus(database, "default", "default", embedder, chunk_tokens=64, overlap_tokens=0)
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import stamina
 from sqlalchemy import select
 
 from ingest.web.fetcher import Fetcher
-from rag import embedders, sync
-from rag.corpus import Corpus, open_corpus
+from rag import sync
+from rag.corpus import Corpus
 from rag.store import syncs as store
-from rag.store.database import Database
 from rag.store.syncs import Follows, Location
 from rag.store.tables import documents, sources
 from rag.sync import Difference, Options
@@ -29,12 +28,6 @@ def site() -> Iterator[Server]:
             server.routes[f"/{name}"] = page(f"This is page {name}.")
         server.routes["/sitemap.xml"] = listing(server, "/a", "/b", "/c")
         yield server
-
-
-@pytest.fixture
-def corpus(database: Database, tmp_path: Path) -> Corpus:
-    embedder = embedders.load("hashing:64", models_dir=tmp_path)
-    return open_corpus(database, "default", "default", embedder, chunk_tokens=64, overlap_tokens=0)
 
 
 def page(text: str, etag: str = "") -> Reply:

@@ -178,7 +178,7 @@ def test_too_few_questions_or_an_unknown_metric_are_refused(house: House) -> Non
     name = str(tuned(house, "--forget")["collection"])
     app = app_of(house, name)
     try:
-        with pytest.raises(WrongUsage, match="3 judged questions are too few to tune by; there must be 20"):
+        with pytest.raises(WrongUsage, match="3 judged questions: too few to tune by; there must be 20"):
             tune(app.opened(), examples(3), NOW, app.local())
         with pytest.raises(WrongUsage, match="the folds lie between 2 and the number of questions, 20, not 21"):
             tune(app.opened(), examples(20), NOW, app.local(), folds=21)

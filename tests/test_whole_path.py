@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.api.models import AskResult
+from rag.api.models.answers import AskResult
 from rag.app import App
 from rag.client import Client, Text
 from rag.config import Settings

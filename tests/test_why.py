@@ -18,7 +18,7 @@ from rag.snapshots import Indexes
 from rag.store.database import Connection, Database
 from rag.store.filters import Filter
 from rag.store.vectors import CollectionFeed
-from rag.types import Embedder, Message, Metadata, Passage, Principal
+from rag.types import Embedder, Message, Metadata, Passage, Principal, Prompt
 from rag.why import Pack, Why, why
 
 MB = 2**20
@@ -90,8 +90,8 @@ def words(messages: Sequence[Message]) -> int:
 
 
 def prompt(context: int) -> Pack:
-    def packed(passages: Sequence[Passage]) -> Sequence[Passage]:
-        return pack("?", passages, count_tokens=words, context_tokens=context, max_tokens=10).passages
+    def packed(passages: Sequence[Passage]) -> Prompt:
+        return pack("?", passages, count_tokens=words, context_tokens=context, max_tokens=10)
 
     return packed
 

@@ -9,6 +9,7 @@ from ingest.errors import Damaged, Empty, TooLarge
 from ingest.formats.programming_languages import known
 from ingest.parsers import markdown
 from ingest.types import Block, MetadataValue, Parsed, Source
+from ingest.wording import counted
 
 MEDIA_TYPES = ("application/x-ipynb+json",)
 SUFFIXES = (".ipynb",)
@@ -35,7 +36,8 @@ def parse(source: Source) -> Iterator[Parsed]:
         raise Damaged(f"{source.uri}: it is no notebook, it has no cells; save it again in Jupyter")
     blocks = [block for cell in cells for block in _blocks(cell, source.uri)]
     if not any(block.text.strip() for block in blocks):
-        raise Empty(f"{source.uri}: its {len(cells)} cells have no text; leave it out, or write something in it")
+        held = counted(len(cells), "cell")
+        raise Empty(f"{source.uri}: there is no text in its {held}; leave it out, or write something in it")
     about = _node(notebook, "metadata")
     title = _text(about.get("title")) or next(
         (block.text for block in blocks if block.kind == "heading" and block.level == 1), ""

@@ -14,6 +14,7 @@ from ingest.formats import layout, ocr, textlayer
 from ingest.formats.layout import Line
 from ingest.formats.pdf_keys import without_password
 from ingest.types import Block, Failed, MetadataValue, Parsed, Source
+from ingest.wording import counted
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage
@@ -136,7 +137,11 @@ def _opened(source: Source) -> "PdfDocument":
             content = without_password(source.content)
             if content is None:
                 break
-    tried = f"none of the {len(source.passwords)} passwords given opens it" if source.passwords else "none was given"
+    tried = (
+        f"of the {counted(len(source.passwords), 'password')} given none opens it"
+        if source.passwords
+        else "none was given"
+    )
     raise Encrypted(f"{source.uri}: it needs a password, {tried}; give its password, or save it without one")
 
 
@@ -287,14 +292,15 @@ def _remedy() -> str:
 
 def _nothing(source: Source, found: _Found, count: int) -> IngestError:
     """Why there is no text at all."""
+    pages = counted(count, "page")
     if found.bad and len(found.bad) == count:
-        return Damaged(f"{source.uri}: none of its {count} pages can be read; open it in a viewer and save it again")
+        return Damaged(f"{source.uri}: of its {pages} none can be read; open it in a viewer and save it again")
     if found.unread:
-        return Empty(f"{source.uri}: no text on its {count} pages, it is a scan and {_remedy()}")
+        return Empty(f"{source.uri}: no text on its {pages}, it is a scan and {_remedy()}")
     if found.failed:
-        return Empty(f"{source.uri}: no text on its {count} pages, and OCR failed; {next(iter(found.failed.values()))}")
+        return Empty(f"{source.uri}: no text on its {pages}, and OCR failed; {next(iter(found.failed.values()))}")
     seen = "OCR sees none either" if found.scanned else "they are blank"
-    return Empty(f"{source.uri}: no text on its {count} pages, {seen}; leave it out, or scan it again")
+    return Empty(f"{source.uri}: no text on its {pages}, {seen}; leave it out, or scan it again")
 
 
 def _first_heading(blocks: Sequence[Block]) -> str:

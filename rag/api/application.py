@@ -1,59 +1,91 @@
 """`create`: an installation becomes an ASGI application; routes, guards and background work are put together here."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
-from anyio import move_on_after, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from fastapi import FastAPI
 
-from rag.api import problems
+from rag.api import openai_errors, problems
 from rag.api.guard import Authentication, BodyLimit, Hosts, Outermost
-from rag.api.house import ANSWERS, QUICK, House
+from rag.api.house import QUICK, House, answers_at_once
 from rag.api.metrics import Metrics
-from rag.api.models import Problem, TextRequest, UploadRequest
+from rag.api.models import Problem
+from rag.api.models.documents import TextRequest, UploadRequest
 from rag.api.publisher import Publisher
 from rag.api.routes import (
     ask,
     collections,
+    conversations,
     documents,
     duplicates,
     evaluations,
     health,
     interactions,
     jobs,
+    mcp,
     metrics,
     pages,
+    prompts,
     search,
     syncs,
+    v1,
     why,
 )
 from rag.app import App
 from rag.config import Settings
-from rag.jobs import Crew, Worker
+from rag.workers import Crew, Worker
 
 MEBIBYTE = 2**20
 LAST_WORDS_S = 5.0  # a generator that was told to stop has this long when the server ends
 UPLOADS = "/api/documents"  # the one route that takes large bodies
+CONVERSATION_MB = 8  # /v1: a whole conversation, or many texts to embed
 
 DESCRIPTION = """Documents come in, questions are answered from them, and every answer can be checked.
 
 Requests are JSON and strict: an unknown field is refused. Errors are problem documents (RFC 9457,
 `application/problem+json`) whose `type` names the error. With a live token in the installation every route but
 `/api/health` needs one (`Authorization: Bearer …`); without any, the server answers its own machine only. Lists come in
-pages: pass `next` as `cursor` to get the page behind; it is null on the last."""
+pages: pass `next` as `cursor` to get the page behind; it is null on the last.
+
+What lies under `/v1` speaks OpenAI's language: errors have its shape, and unknown fields are passed over and named. The
+Model Context Protocol is spoken at `/mcp`."""
 
 
-def create(app: App | Settings) -> FastAPI:
+EVERYTHING = (
+    search,
+    why,
+    ask,
+    documents,
+    duplicates,
+    syncs,
+    jobs,
+    interactions,
+    collections,
+    conversations,
+    evaluations,
+    prompts,
+    health,
+    metrics,
+    v1,
+    mcp,
+    pages,
+)
+TOOLS = (health, mcp)
+
+
+def create(app: App | Settings, resources: Sequence[ModuleType] = EVERYTHING) -> FastAPI:
     """The application of an open installation, or of one that is opened now and closed when the application ends.
 
     Raises StoreNotReady when the settings name an installation that is missing or of another version.
     """
     owned = isinstance(app, Settings)
     opened = App.open(app) if isinstance(app, Settings) else app
-    house = House(opened, Metrics())
+    house = House(opened, Metrics(), CapacityLimiter(answers_at_once(opened)))
     api = Api(
         title="rag",
         version=version("rag"),
@@ -66,22 +98,8 @@ def create(app: App | Settings) -> FastAPI:
     )
     api.state.house = house
     problems.register(api)
-    routes = (
-        search,
-        why,
-        ask,
-        documents,
-        duplicates,
-        syncs,
-        jobs,
-        interactions,
-        collections,
-        evaluations,
-        health,
-        metrics,
-        pages,
-    )
-    for resource in routes:
+    openai_errors.register(api)
+    for resource in resources:
         api.include_router(resource.router)
     settings = opened.settings
     names = frozenset(name.lower().rstrip(".") for name in settings.allowed_hosts)
@@ -90,6 +108,7 @@ def create(app: App | Settings) -> FastAPI:
     api.add_middleware(Authentication, installation=opened)
     api.add_middleware(Hosts, allowed=names)
     api.add_middleware(Outermost, measure=house.metrics.request)
+    api.add_middleware(openai_errors.OpenAIErrors)
     return api
 
 
@@ -107,6 +126,8 @@ def body_limit(settings: Settings, path: str) -> int:
     """The longest body that a path takes, in bytes."""
     if path == UPLOADS:
         return settings.max_upload_mb * MEBIBYTE
+    if path.startswith(openai_errors.PREFIX):
+        return max(CONVERSATION_MB * MEBIBYTE, 12 * settings.max_question_chars)
     return max(MEBIBYTE, 12 * settings.max_question_chars)  # a character is at most 12 bytes of JSON
 
 
@@ -129,5 +150,5 @@ async def _lifespan(house: House, _: FastAPI, *, close: Callable[[], None]) -> A
 async def _answers_logged(house: House) -> None:
     """Wait until every answer that the end of the server cut short has left its thread, and so is in the log."""
     with move_on_after(LAST_WORDS_S):
-        for turn in range(ANSWERS):
+        for turn in range(int(house.answers.total_tokens)):
             await house.answers.acquire_on_behalf_of(("end", turn))

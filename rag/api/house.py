@@ -15,7 +15,7 @@ from rag.store import collections as collection_store
 from rag.store.collections import Collection
 from rag.types import Principal
 
-ANSWERS = 8  # questions answered at once in one process; further ones wait for their turn
+ANSWERS = 8  # questions answered at once in one process; further ones wait for their turn, unless a local model answers
 WRITERS = 2  # uploads taken in at once
 QUICK = 8  # every other blocking route
 WATCHERS = 2  # looks at jobs that browsers watch; any number of them may watch
@@ -56,6 +56,17 @@ class House:
         longest = self.app.settings.max_question_chars
         if len(text) > longest:
             raise TooMuch(f"the question has {len(text)} characters; at most {longest} are taken")
+
+
+def answers_at_once(app: App) -> int:
+    """Questions that one process works on at once. A local model takes many and has a queue of its own: one more than
+    it takes is let through, to hear that it is full."""
+    from rag.models import default_generator
+
+    settings = app.settings
+    local = settings.generator.startswith("transformers:")
+    local = local or (settings.generator == "auto" and default_generator(settings.models) is not None)
+    return max(ANSWERS, settings.generator_batch + settings.generator_queue + 1) if local else ANSWERS
 
 
 def house(request: Request) -> House:

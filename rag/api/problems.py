@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import secrets
 from collections.abc import Mapping
 
@@ -10,8 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from rag.errors import NotAuthenticated, RagError
-from rag.shapes import Json, problem, problem_json
+from rag.errors import Busy, NotAuthenticated, RagError
+from rag.shapes import Json
+from rag.shapes.problems import problem, problem_json
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ def response(body: Json, headers: Mapping[str, str] | None = None) -> Response:
 def of(error: RagError) -> Response:
     """The response to an error of ours."""
     headers = {"www-authenticate": 'Bearer realm="rag"'} if isinstance(error, NotAuthenticated) else {}
+    if isinstance(error, Busy):
+        headers = {"retry-after": str(math.ceil(error.retry_after_s))}
     return response(problem_json(error), headers)
 
 

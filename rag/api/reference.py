@@ -98,7 +98,7 @@ def _object(name: str, schema: Schema) -> Iterator[str]:
     yield "| field | type | meaning |"
     yield "|---|---|---|"
     required = schema.get("required", []) if name.endswith("Request") else []  # a response holds all of its fields
-    for field, part in schema["properties"].items():
+    for field, part in sorted(schema["properties"].items(), key=lambda each: each[0] not in required):
         yield _row(f"`{field}`", kind(part), _meaning(part, part.get("description", ""), required=field in required))
     yield ""
 

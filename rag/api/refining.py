@@ -1,12 +1,12 @@
 """What a request asks to be done to a ranking, with the settings' own values where it names none. No route."""
 
 from rag.api.house import House
-from rag.api.models import AskRequest, SearchRequest, WhyRequest
+from rag.api.models.searching import Searching
 from rag.errors import NotPermitted
 from rag.search import Refining
 
 
-def refining(asked: SearchRequest | AskRequest | WhyRequest, house: House) -> Refining:
+def refining(asked: Searching, house: House) -> Refining:
     return house.app.refining(asked.diversify, asked.per_document, asked.neighbours)
 
 

@@ -26,8 +26,15 @@ def to_stdout(line: str) -> None:
     sys.stdout.flush()
 
 
-def serve(settings: Settings, say: Callable[[str], None] = to_stdout) -> None:
-    """Listen until a signal ends it. An installation that is not there yet is made.
+def serve(
+    settings: Settings,
+    say: Callable[[str], None] = to_stdout,
+    *,
+    factory: str = "rag.api.serve:worker",
+    at: str = "documentation: /docs",
+) -> None:
+    """Listen until a signal ends it. An installation that is not there yet is made. `factory` names the function that
+    makes the application in each process, `at` says what is found where.
 
     Raises WrongUsage rather than listen to other machines without any token, StoreNotReady as App.open does.
     """
@@ -40,7 +47,7 @@ def serve(settings: Settings, say: Callable[[str], None] = to_stdout) -> None:
     listening = listen(settings.host, settings.port)
     with listening, _environment(settings), _counters(settings.workers):
         config = uvicorn.Config(
-            "rag.api.serve:worker",
+            factory,
             factory=True,
             workers=settings.workers,
             host=settings.host,
@@ -49,7 +56,7 @@ def serve(settings: Settings, say: Callable[[str], None] = to_stdout) -> None:
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
         )
-        for line in announcement(settings, listening.getsockname()[1], guarded=guarded):
+        for line in announcement(settings, listening.getsockname()[1], guarded=guarded, at=at):
             say(line)
         server = uvicorn.Server(config)
         if settings.workers > 1:
@@ -65,6 +72,13 @@ def worker() -> FastAPI:
     return create(load().settings)
 
 
+def tools_worker() -> FastAPI:
+    """The same with the tools for assistants only."""
+    from rag.api.application import TOOLS, create
+
+    return create(load().settings, TOOLS)
+
+
 def check_exposure(settings: Settings, *, guarded: bool) -> None:
     """Raise WrongUsage if other machines could reach a server that asks nobody who they are."""
     if not guarded and not is_loopback(settings.host):
@@ -74,11 +88,11 @@ def check_exposure(settings: Settings, *, guarded: bool) -> None:
         )
 
 
-def announcement(settings: Settings, port: int, *, guarded: bool) -> Iterator[str]:
+def announcement(settings: Settings, port: int, *, guarded: bool, at: str = "documentation: /docs") -> Iterator[str]:
     """What is said before the first request."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     many = f" with {settings.workers} workers" if settings.workers > 1 else ""
-    yield f"listening on http://{host}:{port}{many} (documentation: /docs); Ctrl-C ends it"
+    yield f"listening on http://{host}:{port}{many} ({at}); Ctrl-C ends it"
     if not guarded:
         yield "open to this machine only, and to everyone on it, until there is a token: rag token create --name NAME"
 

@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import closing
+from typing import Protocol
 
 import anyio
 from anyio import CapacityLimiter, from_thread, to_thread
@@ -19,13 +20,31 @@ from rag.api import problems
 from rag.api.guard import until_hung_up
 from rag.ask import Done, Started, Step
 from rag.errors import RagError
-from rag.shapes import Json, ask_json, passages_json, problem_json
+from rag.shapes import Json
+from rag.shapes.answers import ask_json, passages_json
+from rag.shapes.problems import problem_json
 from rag.types import CancelToken, Interaction
 
 PING_S = 15.0  # a silent connection is kept open through proxies by a comment this often
 
 Steps = Callable[[CancelToken], Generator[Step, None, None]]
 Told = Callable[[str], None]  # given how it ended: answered, abstained, cancelled, failed
+
+REQUEST_ID = "x-request-id"  # the header that names the interaction
+
+
+class Form(Protocol):
+    """How an answer is written."""
+
+    def whole(self, entry: Interaction) -> Json: ...
+
+    def step(self, step: Step) -> bytes:
+        """The server-sent events that tell a step; b"" for none."""
+        ...
+
+    def failed(self, problem: Json) -> bytes:
+        """What ends a stream that broke off."""
+        ...
 
 
 async def follow(
@@ -88,12 +107,28 @@ async def follow(
         raise failures[0]
 
 
+class Ours:
+    """The form of /api/ask: the events `started`, some `text`, then `done` or `error`."""
+
+    def whole(self, entry: Interaction) -> Json:
+        return ask_json(entry)
+
+    def step(self, step: Step) -> bytes:
+        return event(*_event(step))
+
+    def failed(self, problem: Json) -> bytes:
+        return event("error", problem)
+
+
+OURS = Ours()
+
+
 class Whole(Response):
     """The answer as one JSON object, when it is done."""
 
-    def __init__(self, steps: Steps, limiter: CapacityLimiter, told: Told) -> None:
+    def __init__(self, steps: Steps, limiter: CapacityLimiter, told: Told, form: Form = OURS) -> None:
         super().__init__()
-        self._steps, self._limiter, self._told = steps, limiter, told
+        self._steps, self._limiter, self._told, self._form = steps, limiter, told, form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         done: list[Interaction] = []
@@ -109,22 +144,23 @@ class Whole(Response):
             raise
         self._told(_outcome(done[0]) if done else "cancelled")
         if done:
-            body = problems.to_bytes(ask_json(done[0]))
-            await Response(body, media_type="application/json")(scope, receive, send)
+            body = problems.to_bytes(self._form.whole(done[0]))
+            headers = {REQUEST_ID: done[0].id}
+            await Response(body, headers=headers, media_type="application/json")(scope, receive, send)
 
 
 class EventStream(Response):
-    """The answer as server-sent events (WHATWG HTML): `started`, some `text`, then `done` or `error`.
+    """The answer as server-sent events (WHATWG HTML), step by step.
 
     What fails before anything was found is a problem response with its own status, not an event.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, steps: Steps, limiter: CapacityLimiter, told: Told) -> None:
+    def __init__(self, steps: Steps, limiter: CapacityLimiter, told: Told, form: Form = OURS) -> None:
         super().__init__(headers={"x-accel-buffering": "no"})
         del self.headers["content-length"]
-        self._steps, self._limiter, self._told = steps, limiter, told
+        self._steps, self._limiter, self._told, self._form = steps, limiter, told, form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, outcome = False, "cancelled"
@@ -138,10 +174,12 @@ class EventStream(Response):
 
         async def each(step: Step | None) -> None:
             nonlocal outcome
-            if isinstance(step, Done):
+            if isinstance(step, Started):
+                self.headers[REQUEST_ID] = step.interaction_id
+            elif isinstance(step, Done):
                 outcome = _outcome(step.interaction)
             if step is not None:
-                await write(event(*_event(step)))
+                await write(self._form.step(step))
             elif started:
                 await write(b": still here\n\n")
 
@@ -152,7 +190,7 @@ class EventStream(Response):
             if not started:
                 raise
             body = problem_json(error) if isinstance(error, RagError) else problems.unexpected(error)
-            await write(event("error", body))
+            await write(self._form.failed(body))
         finally:
             self._told(outcome)
         if started:

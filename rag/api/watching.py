@@ -12,7 +12,8 @@ from rag.api import problems
 from rag.api.guard import until_hung_up
 from rag.api.streams import PING_S, event
 from rag.errors import RagError
-from rag.shapes import job_json, problem_json
+from rag.shapes.jobs import job_json
+from rag.shapes.problems import problem_json
 from rag.store.jobs import ENDED, Job
 
 PACE_S = 0.5  # between two looks at the job

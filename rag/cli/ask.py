@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rag.ask import Question
     from rag.types import Citation, Interaction, Passage, Score
 
+SCORES_INDENT = " " * len("Scores  ")
+
 
 @click.command("ask")
 @click.argument("question", nargs=-1, required=True, type=options.TEXT)
@@ -29,7 +31,14 @@ if TYPE_CHECKING:
     type=options.TEXT,
     help="Who answers: auto, extractive, transformers:<path or hub id>, openai:<base url>#<model>.  [default: auto]",
 )
+@click.option("--template", type=options.TEXT, metavar="NAME", help="Prompt template.  [default: answer]")
 @click.option("--conversation", type=options.TEXT, metavar="ID", help="Conversation the question belongs to.")
+@click.option(
+    "--abstain",
+    type=click.Choice(("auto", "never")),
+    help="auto: refuse what the passages hardly answer, and say what came closest.  [default: auto]",
+)
+@click.option("--strict", is_flag=True, help="Leave out sentences that no passage bears out.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a sampled answer.  [default: 0]")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
 @options.as_json
@@ -49,7 +58,10 @@ def command(
     per_document: int | None,
     neighbours: int | None,
     generator: str | None,
+    template: str | None,
     conversation: str | None,
+    abstain: str | None,
+    strict: bool,
     seed: int | None,
     temperature: float | None,
     json: bool,
@@ -59,9 +71,10 @@ def command(
     The answer, its prompt, passages and scores are kept: `rag logs show ID` prints them.
     """
     flags = {"mode": mode, "collection": collection, "generator": generator, "passages": k, "reranker": rerank}
+    flags |= {"prompt_template": template, "conversation_template": template}
     fusing = {"fusion": fusion, "alpha": alpha, "rrf_k": rrf_k, "depth": depth}
     refining = {"diversify": diversify, "per_document": per_document, "neighbours": neighbours}
-    chosen = options.settings(**flags, **refining, seed=seed, temperature=temperature)
+    chosen = options.settings(**flags, **refining, abstain=abstain, seed=seed, temperature=temperature)
     with options.opened(chosen) as app:
         from rag.ask import Question
 
@@ -74,10 +87,12 @@ def command(
             app.generation(),
             conversation,
             refining=app.refining(),
+            abstaining=app.abstaining(),
+            strict=strict or chosen.strict == "on",
         )
         entry = answer(app, asked, aloud=not json)
     if json:
-        from rag.shapes import ask_json
+        from rag.shapes.answers import ask_json
 
         output.print_json(ask_json(entry))
     else:
@@ -115,11 +130,20 @@ def tell(interaction: "Interaction") -> None:
     if said is not None and said.citations:
         sources(interaction.passages, said.citations)
         unsupported(said.text, said.citations)
+    for sentence in () if said is None else said.removed:
+        output.say(f"{output.bad('Left out')}  {output.one_line(sentence)}")
     if interaction.scores:
         output.say(f"{output.strong('Scores')}  {scores(interaction.scores)}")
     revision = f" ({interaction.revision})" if interaction.revision else ""
     taken = interaction.timings_ms.get("total", 0.0) / 1000
     output.say(f"Answered by {output.one_line(interaction.model + revision)} in {taken:.2f} s")
+    threshold = interaction.settings.get("abstain_threshold")
+    if said is not None and said.confidence is not None and said.confidence < float(str(threshold)):
+        why = f"confidence {said.confidence:.2f}, below {float(str(threshold)):.2f}; --abstain never asks all the same"
+        output.say(f"{output.marked('Refused')}  {why}")
+    if instead := interaction.settings.get("fallback_from"):
+        reason = output.one_line(str(interaction.settings.get("fallback_reason")))
+        output.say(f"{output.marked('In place of')} {output.one_line(str(instead))}: {reason}")
     output.say(output.faint(f"Everything behind this answer: rag logs show {interaction.id}"))
 
 
@@ -142,7 +166,8 @@ def sources(passages: Sequence["Passage"], citations: Sequence["Citation"]) -> N
 
 def verdict(citation: "Citation") -> str:
     colour = {"supported": output.good, "partly": output.marked}.get(citation.verdict, output.bad)
-    return f"{colour(citation.verdict)}  support {citation.support:.2f}"
+    why = "".join(f"  {output.one_line(reason.text)}" for reason in citation.reasons[:2])
+    return f"{colour(citation.verdict)}  support {citation.support:.2f}{output.faint(why) if why else ''}"
 
 
 def unsupported(text: str, citations: Sequence["Citation"]) -> None:
@@ -155,7 +180,13 @@ def unsupported(text: str, citations: Sequence["Citation"]) -> None:
 
 
 def scores(judged: Sequence["Score"]) -> str:
-    """Each score by name; a dash where the metric does not apply."""
-    return "   ".join(
-        f"{score.name.replace('_', ' ')} {'–' if score.value is None else f'{score.value:.2f}'}" for score in judged
-    )
+    """Each score by name, on as many lines as it takes; a dash where the metric does not apply."""
+    lines = [""]
+    for score in judged:
+        told = f"{score.name.replace('_', ' ')} {'–' if score.value is None else f'{score.value:.2f}'}"
+        longer = f"{lines[-1]}   {told}".strip()
+        if len(longer) > output.width() - len(SCORES_INDENT):
+            lines.append(told)
+        else:
+            lines[-1] = longer
+    return f"\n{SCORES_INDENT}".join(lines)

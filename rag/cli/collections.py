@@ -28,7 +28,7 @@ def _listed(json: bool) -> None:
         with app.database.read() as connection:
             found = [(one, store.counts(connection, one.id)) for one in store.listing(connection, tenant)]
     if json:
-        from rag.shapes import collection_json
+        from rag.shapes.documents import collection_json
 
         output.print_json({"collections": [collection_json(one, counts) for one, counts in found]})
     elif not found:
@@ -60,7 +60,7 @@ def show(name: str | None, json: bool) -> None:
         with app.database.read() as connection:
             counts = store.counts(connection, chosen.id)
     if json:
-        from rag.shapes import collection_json
+        from rag.shapes.documents import collection_json
 
         output.print_json(collection_json(chosen, counts))
         return

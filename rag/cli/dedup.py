@@ -60,7 +60,7 @@ def report(collection: str | None, level: "Level | None", chunks: bool, limit: i
     more = len(rows) > limit
     rows = rows[:limit]
     if json:
-        from rag.shapes import duplicates_json
+        from rag.shapes.duplicates import duplicates_json
 
         output.print_json(duplicates_json(chosen.name, counts, rows, rows[-1].id if more else None))
         return
@@ -117,7 +117,7 @@ def run(collection: str | None, json: bool) -> None:
 @options.common
 def undo(decision_id: int, collection: str | None, json: bool) -> None:
     """Reverse one decision: its two documents stand beside each other from now on."""
-    from rag.store.writing import undo_decision
+    from rag.store.review import undo_decision
 
     with options.opened(options.settings(collection=collection)) as app:
         chosen = app.collection()

@@ -66,7 +66,9 @@ def _ask(app: "App", question: str) -> str:
     output.say(output.strong(f"? {output.one_line(question)}"))
     output.say()
     settings = app.settings
-    asked = Question(question, settings.passages, settings.mode, None, app.fusion(), app.generation())
+    asked = Question(
+        question, settings.passages, settings.mode, None, app.fusion(), app.generation(), abstaining=app.abstaining()
+    )
     entry = ask.answer(app, asked, aloud=True)
     ask.tell(entry)
     return entry.id

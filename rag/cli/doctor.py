@@ -54,6 +54,9 @@ def tell(checks: "list[Check]", mended: "list[Mended]") -> None:
         output.say(f"{word}  {output.one_line(check.name)}: {output.one_line(check.detail)}")
     wrong = sum(not check.ok for check in checks)
     if wrong:
-        output.say(f"{wrong} of {len(checks)} checks failed" + ("" if mended else "; `rag doctor --repair` mends some"))
+        output.say(
+            f"{wrong} of {output.counted(len(checks), 'check')} failed"
+            + ("" if mended else "; `rag doctor --repair` mends some")
+        )
     else:
-        output.say(f"healthy: {len(checks)} checks")
+        output.say(f"healthy: {output.counted(len(checks), 'check')}")

@@ -44,7 +44,7 @@ def listed(collection: str | None, where: str | None, limit: int, after: int, re
     more = len(rows) > limit
     rows = rows[:limit]
     if json:
-        from rag.shapes import document_json
+        from rag.shapes.documents import document_json
 
         shown = [document_json(row, found.name) for row in rows]
         output.print_json({"documents": shown, "next": rows[-1].id if more else None})
@@ -75,7 +75,7 @@ def show(document_id: int, json: bool) -> None:
             text = store.text_of(connection, document.content_id)
             chunks = store.chunks_of(connection, document.content_id)
     if json:
-        from rag.shapes import document_whole_json
+        from rag.shapes.documents import document_whole_json
 
         output.print_json(document_whole_json(document, collection.name, text, chunks))
         return
@@ -144,10 +144,11 @@ def restore(document_ids: tuple[int, ...], json: bool) -> int:
     The collection's policies on duplicates are heard again. Exit code 3 says that some could not be restored.
     """
     from rag.errors import Conflict, NotFound
-    from rag.shapes import restored_json
+    from rag.shapes.documents import restored_json
     from rag.store import collections as collection_store
     from rag.store import documents as store
-    from rag.store.writing import Written, restore_document
+    from rag.store.review import restore_document
+    from rag.store.writing import Written
 
     done: dict[int, Written] = {}
     failed: dict[int, str] = {}

@@ -141,7 +141,7 @@ def run(
     from rag.evaluate import METRICS, Way, read_folder
     from rag.metrics import metric
     from rag.runs import compare
-    from rag.shapes import comparison_json, evaluation_json, judged_query_json
+    from rag.shapes.evaluations import comparison_json, evaluation_json, judged_query_json
 
     if not folder.exists():
         raise WrongUsage(f"there is no folder {output.safe(str(folder))}; `rag eval --help` lists the commands")
@@ -275,10 +275,12 @@ def measure(
 def judge_answers(app: "App", folder: "Folder", way: "Way", limit: int | None) -> Mapping[str, object]:
     """Ask every question that has gold answers or judgements, and sum up what was answered."""
     from rag.evaluate import answers
+    from rag.scorers import WITH_REFERENCE
 
     asked = [example for example in folder.examples if example.answers or example.relevant][:limit]
     answering = app.answering(generator="extractive")
-    return answers(answering, asked, way, app.settings.passages, app.local(), told("answers"))
+    scorers = app.scorers([*WITH_REFERENCE, *app.settings.scorers])
+    return answers(answering, asked, way, app.settings.passages, app.local(), told("answers"), scorers)
 
 
 def told(what: str) -> Callable[[int, int], None]:
@@ -299,7 +301,7 @@ def told(what: str) -> Callable[[int, int], None]:
 
 def tell_run(run: "Evaluation") -> None:
     """A run's metrics with their intervals, and its latency."""
-    output.say(f"{output.one_line(run.run.folder)}, {run.run.mode}, {run.queries} judged queries")
+    output.say(f"{output.one_line(run.run.folder)}, {run.run.mode}, {output.counted(run.queries, 'judged query')}")
     for name, found in run.run.metrics.items():
         output.say(f"    {name:<24}{found['value']:.4f}  [{found['low']:.4f}, {found['high']:.4f}]")
     if run.run.latency_ms is not None:

@@ -110,11 +110,12 @@ def command(
             else:
                 report, found = ingest(app, intake, origin, told), []
     if json and dry_run:
-        from rag.shapes import decision_json, report_json
+        from rag.shapes.documents import report_json
+        from rag.shapes.duplicates import decision_json
 
         output.print_json(report_json(report) | {"duplicates": [decision_json(row) for row in found]})
     elif json:
-        from rag.shapes import report_json
+        from rag.shapes.documents import report_json
 
         output.print_json(report_json(report))
     else:
@@ -218,7 +219,7 @@ def written_report(file: Path | None) -> Iterator["Told"]:
     if file is None:
         yield lambda _: None
         return
-    from rag.shapes import outcome_json
+    from rag.shapes.documents import outcome_json
 
     try:
         lines = file.open("w", encoding="utf-8")
@@ -310,7 +311,7 @@ def _bar() -> Iterator[Shown]:
                 description="files",
                 completed=now.sources_done,
                 total=now.sources,
-                rate=f"{now.chunks:,} chunks, {rate:.1f}/s",
+                rate=f"{output.counted(now.chunks, 'chunk')}, {rate:.1f}/s",
             )
 
         yield show

@@ -46,7 +46,7 @@ def listed(state: "State | None", limit: int, before: int | None, json: bool) ->
     more = len(rows) > limit
     rows = rows[:limit]
     if json:
-        from rag.shapes import job_json
+        from rag.shapes.jobs import job_json
 
         output.print_json({"jobs": [job_json(job) for job in rows], "next": rows[-1].id if more else None})
         return
@@ -90,7 +90,7 @@ def show(job_id: int, with_items: bool, state: "FileState | None", json: bool) -
             for item in found:
                 _tell_item(item)
             return
-        from rag.shapes import job_item_json, job_json
+        from rag.shapes.jobs import job_item_json, job_json
 
         shown = job_json(job)
         if with_items or state:
@@ -141,7 +141,7 @@ def in_background(app: "App", paths: Sequence[Path], origin: "Origin", json: boo
 
 def _told(job: "Job", json: bool, said: str) -> None:
     if json:
-        from rag.shapes import job_json
+        from rag.shapes.jobs import job_json
 
         output.print_json(job_json(job))
     else:

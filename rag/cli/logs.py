@@ -130,7 +130,7 @@ def command(
     with options.opened(options.settings()) as app, app.database.read() as connection:
         found = store.listing(connection, app.local().tenant_id, query, limit=1 if response else limit)
     if json:
-        from rag.shapes import interaction_json
+        from rag.shapes.interactions import interaction_json
 
         output.print_json({"interactions": [interaction_json(entry, whole=False) for entry in found]})
     elif response:
@@ -159,7 +159,7 @@ def show(interaction_id: str, json: bool) -> None:
             entry = store.get(connection, tenant, interaction_id)
             said = store.feedback_of(connection, entry.id)
     if json:
-        from rag.shapes import interaction_json
+        from rag.shapes.interactions import interaction_json
 
         output.print_json(interaction_json(entry, said, whole=True))
     else:
@@ -172,7 +172,7 @@ def show(interaction_id: str, json: bool) -> None:
 @options.common
 def export(form: str, **narrowed: object) -> None:
     """Print every interaction whole, the newest first, one JSON object a line."""
-    from rag.shapes import interaction_json
+    from rag.shapes.interactions import interaction_json
 
     query = Chosen(**narrowed).asked()  # type: ignore[arg-type]
     with options.opened(options.settings()) as app:
@@ -237,6 +237,8 @@ def _block(entry: "Interaction") -> None:
     when = entry.created_at[:19].replace("T", " ")
     about = output.one_line(f"{when}  {entry.model}  {entry.user}  {entry.collection}")
     output.say(f"{output.strong(entry.id)}  {output.faint(about)}")
+    if entry.kind is not None:
+        output.say("  " + output.faint(output.one_line(f"conversation {linked(entry)}")))
     output.say(output.wrapped(entry.question, indent="  "))
     output.say(output.wrapped(output.one_line(outcome(entry), 400), indent="    "))
     if entry.scores:
@@ -253,7 +255,7 @@ def _whole(entry: "Interaction", said: Sequence["Feedback"]) -> None:
         ("when", entry.created_at),
         ("user", entry.user),
         ("collection", f"{entry.collection} at position {entry.position}, index generation {entry.generation}"),
-        ("conversation", entry.conversation_id or "–"),
+        ("conversation", linked(entry)),
         ("origin", entry.origin),
         ("model", entry.model + (f" ({entry.revision})" if entry.revision else "")),
         ("template", entry.template),
@@ -263,11 +265,14 @@ def _whole(entry: "Interaction", said: Sequence["Feedback"]) -> None:
     ):
         output.say(f"{output.faint(f'{name:<13}')}{output.one_line(value)}")
     _section("Question", entry.question)
+    if entry.search_query != entry.question:
+        _section("Searched for", entry.search_query)
     if entry.prompt is not None:
         for message in entry.prompt.messages:
             _section(f"Prompt, {message.role}", message.content)
     for number, passage in enumerate(entry.passages, 1):
         _passage(number, passage)
+    _left_out(entry)
     _section("Answer", outcome(entry))
     if entry.answer is not None:
         output.say(output.faint(f"ended by {entry.answer.finish_reason}"))
@@ -282,12 +287,38 @@ def _whole(entry: "Interaction", said: Sequence["Feedback"]) -> None:
         output.say(f"{output.strong('Feedback')}  {output.one_line(f'{one.user}: ' + ', '.join(parts))}")
 
 
+def linked(entry: "Interaction") -> str:
+    """Where an interaction stands in its conversation."""
+    if entry.conversation_id is None:
+        return "–" if entry.regenerates_id is None else f"– (asks {entry.regenerates_id} again)"
+    told = f"{entry.conversation_id}, turn {entry.turn}: {entry.kind}"
+    if entry.regenerates_id is not None:
+        return f"{told} of {entry.regenerates_id}"
+    return told if entry.parent_id is None else f"{told}, after {entry.parent_id}"
+
+
 def _tokens(entry: "Interaction") -> str:
     packed = "–" if entry.prompt is None else str(entry.prompt.tokens)
     usage = None if entry.answer is None else entry.answer.usage
     counts = [None, None] if usage is None else [usage.prompt_tokens, usage.completion_tokens]
     prompt, completion = ("–" if count is None else str(count) for count in counts)
     return f"packed {packed}, prompt {prompt}, completion {completion}"
+
+
+def _left_out(entry: "Interaction") -> None:
+    """What the prompt had no room for."""
+    left_out = None if entry.prompt is None else entry.prompt.left_out
+    if left_out is None or not (left_out.passages or left_out.turns):
+        return
+    output.say()
+    output.say(output.strong(f"Left out  the prompt could take {output.counted(left_out.budget, 'token')}"))
+    shown = {passage.hit.chunk_id for passage in entry.passages}
+    for cut in left_out.passages:
+        what = "the end of passage" if cut.chunk_id in shown else "passage"
+        where = f"chunk {cut.chunk_id}, characters {cut.start:,}–{cut.end:,}"
+        output.say(f"{what} {cut.rank}: {where}, {output.counted(cut.tokens, 'token')}")
+    if left_out.turns:
+        output.say(f"{output.counted(left_out.turns, 'turn')} of the conversation, the oldest")
 
 
 def _section(heading: str, text: str) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from ingest.wording import counted as counted
+
 # Control characters steer a terminal and bidirectional overrides reorder what it shows: a document must do neither.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 MAX_WIDTH = 100
@@ -140,8 +142,3 @@ def _rich_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: S
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
     Console().print(shown)
-
-
-def counted(number: int, noun: str) -> str:
-    """1 document, 2 documents, 12,345 documents."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

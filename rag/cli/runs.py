@@ -33,7 +33,7 @@ def listing(folder: str | None, limit: int, json: bool) -> None:
         with app.database.read() as connection:
             runs = store.listing(connection, tenant_id, limit=limit, folder=folder)
     if json:
-        from rag.shapes import evaluation_json
+        from rag.shapes.evaluations import evaluation_json
 
         output.print_json({"runs": [evaluation_json(run) for run in runs]})
         return
@@ -70,7 +70,7 @@ def show(run: str, names: tuple[str, ...], worst: int, json: bool) -> None:
     With --metric the worst by that metric are shown; it may be one that was not measured then.
     """
     from rag.runs import rescored
-    from rag.shapes import evaluation_json, judged_query_json
+    from rag.shapes.evaluations import evaluation_json, judged_query_json
 
     with options.opened(options.settings()) as app:
         kept, queries = stored(app, run)
@@ -100,7 +100,7 @@ def compare(first: str, second: str, names: tuple[str, ...], json: bool) -> None
     interval, and the p of a two-sided paired randomisation test. Without --metric all that both measured are compared.
     """
     from rag import runs
-    from rag.shapes import comparison_json
+    from rag.shapes.evaluations import comparison_json
 
     with options.opened(options.settings()) as app:
         one, ones = stored(app, first)
@@ -142,7 +142,7 @@ def take_in(file: Path, folder: Path, name: str | None, names: tuple[str, ...], 
     from rag import __version__, trec
     from rag.evaluate import METRICS, read_folder
     from rag.runs import averaged, digest_of, figures, judged
-    from rag.shapes import evaluation_json, judged_query_json
+    from rag.shapes.evaluations import evaluation_json, judged_query_json
     from rag.store import evaluations as store
 
     read = read_folder(folder)
@@ -151,9 +151,11 @@ def take_in(file: Path, folder: Path, name: str | None, names: tuple[str, ...], 
     known = {example.id for example in read.judged}
     if not known & found.rankings.keys():
         given = output.safe(str(file))
-        raise WrongUsage(f"{given} ranks none of the {len(known)} judged queries of {output.safe(str(folder))}")
+        judged_ones = output.counted(len(known), "judged query")
+        raise WrongUsage(f"of the {judged_ones} of {output.safe(str(folder))} {given} ranks none")
     if others := found.rankings.keys() - known:
-        output.note(f"left out: {len(others):,} queries that are not judged, {output.one_line(min(others))} for one")
+        left_out = output.counted(len(others), "query")
+        output.note(f"left out: {left_out} without judgement, {output.one_line(min(others))} for one")
     queries = judged(read.judged, found.rankings, wanted)
     with options.opened(options.settings(), create=True) as app:
         tenant_id = app.tenant_id
@@ -261,7 +263,7 @@ def measured_by(
 def tell_comparison(first: "Evaluation", second: "Evaluation", compared: "Comparison") -> None:
     """Two runs side by side, and what may be concluded from that."""
     one, other = output.one_line(first.name, 40), output.one_line(second.name, 40)
-    output.say(f"{other} against {one}: {compared.queries:,} judged queries in both")
+    output.say(f"{other} against {one}: {output.counted(compared.queries, 'judged query')} in both")
     for number, what in (
         (compared.only_first, f"only in {one}"),
         (compared.only_second, f"only in {other}"),

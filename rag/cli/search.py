@@ -59,7 +59,7 @@ def command(
         request = Search(asked, k, chosen.mode, options.parse_filter(where), app.fusion(asked=fusing), app.refining())
         found = search(app.opened(), request, app.local(), app.reranker())
     if json:
-        from rag.shapes import search_json
+        from rag.shapes.searching import search_json
 
         output.print_json(search_json(found, asked, chosen.mode, k))
     else:

@@ -272,7 +272,7 @@ def _first(name: str, collection: str, follows: "Follows") -> "Difference":
 
 
 def _list(app: "App", collection: str | None, json: bool) -> int:
-    from rag.shapes import sync_json
+    from rag.shapes.syncs import sync_json
     from rag.store import syncs as store
 
     tenant_id = app.tenant_id
@@ -325,7 +325,7 @@ def _remove(app: "App", sync: "StoredSync", keep_documents: bool, json: bool) ->
 
 def _tell_all(done: Sequence["Difference"], json: bool, *, several: bool = False, lines: bool = False) -> int:
     """Show what runs did; the exit code that says it."""
-    from rag.shapes import difference_json
+    from rag.shapes.syncs import difference_json
 
     if json and lines:
         for difference in done:

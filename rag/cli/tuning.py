@@ -95,7 +95,7 @@ def tell(found: "Tuned", collection: str, *, kept: bool) -> None:
     gain = found.gain
     output.say(
         f"    {'gain':<7}{gain.mean.value:+.4f}  [{gain.mean.low:+.4f}, {gain.mean.high:+.4f}]  p = {gain.p:.3f}, "
-        f"{gain.wins} questions better, {gain.losses} worse"
+        f"{output.counted(gain.wins, 'question')} better, {gain.losses:,} worse"
     )
     output.say(f"best on all questions: {shown(found.best)}")
     if kept:

@@ -64,7 +64,7 @@ def command(
         asker = app.local() if token is None else holder(app, token)
         answer = explained(app, asked, document, asker)
     if json:
-        from rag.shapes import why_json
+        from rag.shapes.searching import why_json
 
         output.print_json(why_json(answer, query, chosen.mode, chosen.passages))
     else:

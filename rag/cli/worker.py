@@ -33,7 +33,7 @@ def command(once: bool, size: int) -> int:
     and gives the jobs back, so that another worker goes on at once; a second Ctrl-C stops at once. A worker that is
     killed loses its job to another after the setting job_lease_s.
     """
-    from rag.jobs import Crew, Worker
+    from rag.workers import Crew, Worker
 
     with options.opened(options.settings(), create=True) as app:
         crew = Crew(Worker(app, told=_tell), size, until_empty=once)

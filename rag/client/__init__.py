@@ -11,39 +11,21 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Literal, Self, TypedDict, Unpack
 from urllib.parse import quote
 
 import httpx
 
-from rag.api.models import (
-    AskResult,
-    Collection,
-    Collections,
-    DocumentLine,
-    Documents,
-    DocumentWhole,
-    Duplicate,
-    Duplicates,
-    Evaluation,
-    EvaluationComparison,
-    EvaluationRun,
-    Evaluations,
-    FeedbackResult,
-    Hit,
-    IngestResult,
-    InteractionLine,
-    Interactions,
-    InteractionWhole,
-    Job,
-    JobItem,
-    JobItems,
-    SearchResult,
-    Sync,
-    SyncDifference,
-    Syncs,
-    WhyResult,
-)
+from rag.api.models.answers import AskResult
+from rag.api.models.conversations import ConversationLine, Conversations, ConversationWhole
+from rag.api.models.documents import Collection, Collections, DocumentLine, Documents, DocumentWhole, IngestResult
+from rag.api.models.duplicates import Duplicate, Duplicates
+from rag.api.models.evaluations import Evaluation, EvaluationComparison, EvaluationRun, Evaluations
+from rag.api.models.interactions import FeedbackResult, InteractionLine, Interactions, InteractionWhole
+from rag.api.models.jobs import Job, JobItem, JobItems
+from rag.api.models.prompts import TemplateAdded, Templates, TemplateVersion, TemplateWhole
+from rag.api.models.searching import Hit, SearchResult, WhyResult
+from rag.api.models.syncs import Sync, SyncDifference, Syncs
 from rag.client.wire import Wire, error_of, events, form, given
 from rag.types import Metadata
 
@@ -134,14 +116,23 @@ class Client:
         *,
         k: int | None = None,
         generator: str | None = None,
+        template: str | None = None,
+        conversation: Literal["new"] | None = None,
         conversation_id: str | None = None,
+        parent: str | None = None,
         seed: int | None = None,
         temperature: float | None = None,
+        strict: bool | None = None,
+        abstain: Literal["auto", "never"] | None = None,
+        abstain_threshold: float | None = None,
         **how: Unpack[How],
     ) -> AskResult:
-        """An answer with its citations, passages and scores."""
-        sampled = {"seed": seed, "temperature": temperature}
-        body = given(question=question, k=k, generator=generator, conversation_id=conversation_id, **sampled, **how)
+        """An answer with its citations, passages and scores. `conversation="new"` begins a conversation; further
+        questions name its `conversation_id`, and a `parent` other than its last turn for a branch."""
+        sampled = {"seed": seed, "temperature": temperature, "template": template}
+        sampled |= {"strict": strict, "abstain": abstain, "abstain_threshold": abstain_threshold}
+        placed = {"conversation": conversation, "conversation_id": conversation_id, "parent": parent}
+        body = given(question=question, k=k, generator=generator, **placed, **sampled, **how)
         return self._wire.shaped(AskResult, "POST", "/api/ask", json=body)
 
     def stream(
@@ -150,17 +141,54 @@ class Client:
         *,
         k: int | None = None,
         generator: str | None = None,
+        template: str | None = None,
+        conversation: Literal["new"] | None = None,
         conversation_id: str | None = None,
+        parent: str | None = None,
         seed: int | None = None,
         temperature: float | None = None,
+        strict: bool | None = None,
+        abstain: Literal["auto", "never"] | None = None,
+        abstain_threshold: float | None = None,
         **how: Unpack[How],
     ) -> Iterator[Event]:
         """The same in steps: Started, some Text, the AskResult. Closing the iterator ends the answer on the server."""
-        sampled = {"seed": seed, "temperature": temperature}
-        body = given(question=question, k=k, generator=generator, conversation_id=conversation_id, **sampled, **how)
+        sampled = {"seed": seed, "temperature": temperature, "template": template}
+        sampled |= {"strict": strict, "abstain": abstain, "abstain_threshold": abstain_threshold}
+        placed = {"conversation": conversation, "conversation_id": conversation_id, "parent": parent}
+        body = given(question=question, k=k, generator=generator, **placed, **sampled, **how)
         with closing(self._wire.events("/api/ask", body)) as told:
             for name, data in told:
                 yield _event(name, data)
+
+    def regenerate(
+        self,
+        interaction_id: str,
+        *,
+        k: int | None = None,
+        generator: str | None = None,
+        template: str | None = None,
+        seed: int | None = None,
+        temperature: float | None = None,
+        strict: bool | None = None,
+        abstain: Literal["auto", "never"] | None = None,
+        abstain_threshold: float | None = None,
+        **how: Unpack[How],
+    ) -> AskResult:
+        """The answer to the same question once more, with other settings or another seed; linked as a regeneration."""
+        sampled = {"seed": seed, "temperature": temperature, "template": template}
+        sampled |= {"strict": strict, "abstain": abstain, "abstain_threshold": abstain_threshold}
+        body = given(regenerate=interaction_id, k=k, generator=generator, **sampled, **how)
+        return self._wire.shaped(AskResult, "POST", "/api/ask", json=body)
+
+    def conversations(self, *, page: int = 50) -> Iterator[ConversationLine]:
+        """One's own conversations, the newest first; fetched `page` at a time."""
+        for found in self._wire.pages(Conversations, "/api/conversations", given(limit=page)):
+            yield from found.conversations
+
+    def conversation(self, conversation_id: str) -> ConversationWhole:
+        """A conversation as a tree of its turns."""
+        return self._wire.shaped(ConversationWhole, "GET", f"/api/conversations/{_part(conversation_id)}")
 
     # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -295,6 +323,20 @@ class Client:
         body = given(rating=rating, label=label, comment=comment)
         path = f"/api/interactions/{interaction_id}/feedback"
         return self._wire.shaped(FeedbackResult, "POST", path, json=body).feedback_id
+
+    # ── prompt templates ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prompts(self) -> list[TemplateVersion]:
+        """Every version of every prompt template, of each name the current one first."""
+        return self._wire.shaped(Templates, "GET", "/api/prompts").templates
+
+    def prompt(self, name: str) -> TemplateWhole:
+        """The text that a name, or a name@digest, means."""
+        return self._wire.shaped(TemplateWhole, "GET", f"/api/prompts/{_part(name)}")
+
+    def add_prompt(self, name: str, text: str) -> TemplateAdded:
+        """Keep a text as the newest version of a template."""
+        return self._wire.shaped(TemplateAdded, "POST", "/api/prompts", json={"name": name, "text": text})
 
     # ── evaluations ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,13 +7,19 @@ from typing import TypeVar
 
 import httpx
 
-from rag.api.models import Documents, Duplicates, Evaluations, Interactions, JobItems, Shape
+from rag.api.models import Shape
+from rag.api.models.conversations import Conversations
+from rag.api.models.documents import Documents
+from rag.api.models.duplicates import Duplicates
+from rag.api.models.evaluations import Evaluations
+from rag.api.models.interactions import Interactions
+from rag.api.models.jobs import JobItems
 from rag.errors import NotReady, RagError
-from rag.shapes import PROBLEM, kebab
+from rag.shapes.problems import PROBLEM, kebab
 from rag.types import Metadata
 
 S = TypeVar("S", bound=Shape)
-P = TypeVar("P", Documents, Duplicates, Evaluations, Interactions, JobItems)  # what comes in pages
+P = TypeVar("P", Conversations, Documents, Duplicates, Evaluations, Interactions, JobItems)  # what comes in pages
 Files = Sequence[tuple[str, tuple[str, bytes]]]
 
 

@@ -5,7 +5,10 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from rag.errors import WrongSetting
+from rag.generators._falling import Falling, Unready
 from rag.types import Generator, Models
+
+__all__ = ["Falling", "Unready", "load", "names"]
 
 
 def names() -> list[str]:
@@ -17,7 +20,7 @@ def load(model: str, models: Models, *, key_file: Path | None = None, timeout_s:
     """The generator that `name` or `name:rest` means.
 
     key_file: where the key of an OpenAI-compatible server stands; else it is OPENAI_API_KEY, else none is sent.
-    timeout_s: the longest wait for such a server's next piece.
+    timeout_s: the longest wait for such a server's next piece. How a model runs in this process, `models.running` says.
     Raises WrongSetting for a name that does not exist or a rest of the wrong form, ModelNotReady when the model is
     not there or not what it should be.
     """

@@ -1,17 +1,21 @@
 """Any server that speaks OpenAI's chat completions (vLLM, Ollama, llama.cpp …): `openai:<base url>#<model>`.
 
 The answer is streamed by server-sent events; a server that answers in one piece is understood too. Connection errors,
-429 and 5xx are tried again with growing pauses, but only before the first word. The key never appears in a message, a
-log line or a repr.
+429 and 5xx are tried again, but only before the first word: after growing pauses, or the one that the server asks for
+by Retry-After. Whoever goes takes the connection with them, so that the server can stop. The key never appears in a
+message, a log line or a repr.
 """
 
 import json
 import os
 import queue
+import socket
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +32,7 @@ Json = dict[str, object]
 DEFAULT_CONTEXT_TOKENS = 4096  # where the server does not say; Ollama's default
 BYTES_PER_TOKEN = 3.0  # an estimate on the safe side: English has about 4.4, Chinese 3 to 4, code about 3.3
 ATTEMPTS = 4
+LONGEST_PAUSE_S = 20.0  # a server that asks for a longer one is not asked again
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -38,6 +43,32 @@ class Piece:
     text: str = ""
     finish: str | None = None
     usage: Usage | None = None
+
+
+class Line:
+    """The connection of one request, which another thread may cut."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.cut = threading.Event()
+
+    def trace(self, event: str, info: Mapping[str, object]) -> None:
+        """Told by httpcore what happens to the request; keeps the socket."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            found = info["return_value"].get_extra_info("socket")  # type: ignore[attr-defined]
+            with self._lock:
+                self._socket = found
+            if self.cut.is_set():
+                self.hang_up()
+
+    def hang_up(self) -> None:
+        """Cut the connection; a read that waits for the server ends at once. No error when it is over already."""
+        self.cut.set()
+        with self._lock:
+            if self._socket is not None:
+                with suppress(OSError):  # as a plain socket: TLS would be taken from under whoever reads
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +110,10 @@ class Server:
 
     def generate(self, prompt: Prompt, settings: GenerationSettings, cancel: CancelToken) -> Iterator[Event]:
         """Text as it arrives. A set `cancel` ends it within a tenth of a second, also while the server is silent.
-        Raises GeneratorFailed with the server's words when it refuses, breaks off or is not there."""
+        Raises GeneratorFailed with the server's words when it refuses, breaks off or is not there; WrongSetting where
+        decoding is to be grounded, which is not a server's to do."""
+        if settings.grounded:
+            raise WrongSetting(f"grounded_decoding is for transformers models; switch it off to ask {self.name}")
         stops = Stops(settings.stop)
         said, usage, reason = "", Usage(None, None), ""
         for piece in self._pieces(self._request(prompt, settings), cancel):
@@ -123,11 +157,11 @@ class Server:
     def _pieces(self, request: Json, cancel: CancelToken) -> Iterator[Piece]:
         """The server's pieces. They are read by a thread of their own, since a blocked read cannot be cancelled."""
         arrived: queue.SimpleQueue[Piece | GeneratorFailed | None] = queue.SimpleQueue()
-        abandoned = threading.Event()
+        line = Line()
 
         def read() -> None:
             try:
-                for piece in self._read(request, abandoned):
+                for piece in self._read(request, line):
                     arrived.put(piece)
                 arrived.put(None)
             except GeneratorFailed as error:
@@ -146,19 +180,19 @@ class Server:
                     return
                 yield piece
         finally:
-            abandoned.set()
+            line.hang_up()
 
-    def _read(self, request: Json, abandoned: threading.Event) -> Iterator[Piece]:
+    def _read(self, request: Json, line: Line) -> Iterator[Piece]:
         """Send the request and read its answer to the end. Raises GeneratorFailed, nothing else."""
         import httpx
 
         try:
-            with self._client() as client, closing(self._opened(client, request, abandoned)) as response:
+            with self._client() as client, closing(self._opened(client, request, line)) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     yield _whole(json.loads(response.read()))
                     return
                 for data in _events(response.iter_lines()):
-                    if abandoned.is_set() or data == "[DONE]":
+                    if line.cut.is_set() or data == "[DONE]":
                         return
                     yield _piece(json.loads(data))
         except httpx.HTTPError as error:
@@ -166,42 +200,47 @@ class Server:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise self._failed(f"its answer cannot be understood: {type(error).__name__}: {error}") from error
 
-    def _opened(self, client: "httpx.Client", request: Json, abandoned: threading.Event) -> "httpx.Response":
+    def _opened(self, client: "httpx.Client", request: Json, line: Line) -> "httpx.Response":
         """The response, its status good and its body unread; tried again where that can help."""
         import httpx
         import stamina
 
-        def again(error: Exception) -> bool:
-            if abandoned.is_set():
+        def again(error: Exception) -> bool | float:
+            if line.cut.is_set():
                 return False
             if isinstance(error, httpx.HTTPStatusError):
-                return error.response.status_code == 429 or error.response.status_code >= 500
+                helps = error.response.status_code == 429 or error.response.status_code >= 500
+                pause = _pause_s(error.response.headers.get("retry-after", ""))
+                if helps and pause is not None:
+                    return pause if pause <= LONGEST_PAUSE_S else False
+                return helps
             return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError))
 
         try:
             for attempt in stamina.retry_context(on=again, attempts=ATTEMPTS, wait_initial=0.25, wait_max=4.0):
                 with attempt:
-                    return self._sent(client, request)
+                    return self._sent(client, request, line)
         except httpx.HTTPStatusError as error:
             if error.response.status_code in (400, 422, 501) and "stream" in error.response.text:
-                return self._opened_whole(client, request)
+                return self._opened_whole(client, request, line)
             raise self._failed(f"status {error.response.status_code}: {error.response.text[:500]}") from error
         raise AssertionError("retrying ends with a response or raises")
 
-    def _opened_whole(self, client: "httpx.Client", request: Json) -> "httpx.Response":
+    def _opened_whole(self, client: "httpx.Client", request: Json, line: Line) -> "httpx.Response":
         """For a server that refuses to stream: the same request for an answer in one piece."""
         import httpx
 
         plain = {name: value for name, value in request.items() if name != "stream_options"}
         try:
-            return self._sent(client, {**plain, "stream": False})
+            return self._sent(client, {**plain, "stream": False}, line)
         except httpx.HTTPStatusError as error:
             raise self._failed(f"status {error.response.status_code}: {error.response.text[:500]}") from error
 
-    def _sent(self, client: "httpx.Client", request: Json) -> "httpx.Response":
-        response = client.send(
-            client.build_request("POST", f"{self.base_url}/chat/completions", json=request), stream=True
-        )
+    def _sent(self, client: "httpx.Client", request: Json, line: Line) -> "httpx.Response":
+        if line.cut.is_set():
+            raise self._failed("nobody waits for its answer any more")
+        address, extensions = f"{self.base_url}/chat/completions", {"trace": line.trace}
+        response = client.send(client.build_request("POST", address, json=request, extensions=extensions), stream=True)
         if response.status_code >= 300:
             with closing(response):
                 response.read()
@@ -214,6 +253,16 @@ class Server:
         if self.key:  # a server may repeat what it was sent
             what = what.replace(self.key, "***")
         return GeneratorFailed(f"{self.model} at {self.base_url}: {what}")
+
+
+def _pause_s(asked: str) -> float | None:
+    """The pause that Retry-After asks for, in seconds or by a date (RFC 9110, 10.2.3); None for none."""
+    if asked.strip().isdecimal():
+        return float(asked)
+    try:
+        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return None
 
 
 def _events(lines: Iterator[str]) -> Iterator[str]:

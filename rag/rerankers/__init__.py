@@ -19,7 +19,7 @@ def load(model: str) -> Reranker:
     Raises WrongSetting for a name that does not exist, ModelNotReady when the model is not there or of another kind.
     """
     name, colon, rest = model.partition(":")
-    if not colon and "/" in model:
+    if not colon and ("/" in model or model.startswith((".", "~"))):
         name, rest = "cross_encoder", model
     if name not in names() or not rest:
         raise WrongSetting(

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelNotReady
+from rag.folders import model_folder
 from rag.types import Reranker
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ def load(rest: str) -> Reranker:
 
     Raises ModelNotReady when it is not there, has no safetensors weights, or has more than one output.
     """
+    folder = model_folder(rest, "name the folder of a cross-encoder, or its hub id (owner/name)")
+    path, _, revision = rest.partition("@") if folder is None else (str(folder), "", "")
     from sentence_transformers import CrossEncoder
 
-    path, _, revision = (rest, "", "") if Path(rest).is_dir() else rest.partition("@")
     try:
         model = CrossEncoder(
             path,

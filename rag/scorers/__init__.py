@@ -1,16 +1,54 @@
-"""Scorers: metrics over logged interactions, one a file; a module in this folder with `load(models)` is a scorer."""
+"""Scorers: metrics over logged interactions, one a file, chosen by `name` or `name:rest`.
 
+A module in this folder with `load(models)` is the scorer of its name; one with `load(models, rest)` makes a scorer for
+what is named behind the colon, as `judge:faithfulness`.
+"""
+
+from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 
+from rag.config import DEFAULTS
+from rag.errors import WrongSetting
+from rag.scorers._applies import identifier as identifier
 from rag.types import Models, Scorer
+
+DEFAULT = DEFAULTS.scorers
+"""What every answer is scored with unless the settings say otherwise: no reference is needed, no judge asked."""
+
+WITH_REFERENCE = (
+    "bleu",
+    "context_precision",
+    "context_recall",
+    "exact_match",
+    "rouge_l",
+    "semantic_similarity",
+    "token_f1",
+)
+"""Metrics that hold an interaction against an Example; without one they give None."""
 
 
 def names() -> list[str]:
-    """The metrics there are, sorted."""
+    """The metrics and kinds of metric there are, sorted."""
     return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def load(models: Models) -> list[Scorer]:
-    """Every scorer, ordered by name."""
-    return [import_module(f"{__name__}.{name}").load(models) for name in names()]
+def load(models: Models, wanted: Sequence[str] = DEFAULT) -> list[Scorer]:
+    """The scorers of these names, each once, ordered by name.
+
+    Raises WrongSetting for a name that does not exist, or a rest where there is none to give or one is missing.
+    """
+    return [_load(models, name) for name in sorted(set(wanted))]
+
+
+def _load(models: Models, wanted: str) -> Scorer:
+    name, colon, rest = wanted.partition(":")
+    if name not in names():
+        raise WrongSetting(f"no scorer {wanted!r}; there are {', '.join(names())}")
+    backend = import_module(f"{__name__}.{name}")
+    takes_rest = backend.load.__code__.co_argcount > 1
+    if bool(colon) != takes_rest:
+        form = f"{name}:…" if takes_rest else name
+        raise WrongSetting(f"no scorer {wanted!r}: it is written {form}")
+    scorer: Scorer = backend.load(models, rest) if takes_rest else backend.load(models)
+    return scorer

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.scorers._applies import does_not_apply, identifier, why_not
-from rag.support import best_span, claims
+from rag.scorers._spans import marked_span
+from rag.support import claims
 from rag.types import Example, Interaction, Models, Score, Scorer
 
 
@@ -39,7 +40,7 @@ class CitationPrecision:
 
 
 def _supports(text: str, sentence: str) -> bool:
-    span = best_span(sentence, text)
+    span = marked_span(sentence, text)
     return span is not None and span.support.verdict in ("supported", "partly")
 
 

@@ -3,25 +3,41 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.language import content_stems
+from rag.language import beginnings
 from rag.scorers._applies import does_not_apply, identifier, why_not
-from rag.support import claims, most_supporting
-from rag.types import Example, Interaction, Models, Score, Scorer
+from rag.scorers._grounds import BY_WORDS, EMBEDDED, Observed, likely, observe
+from rag.support import claims, judge, most_supporting, states, without_markers
+from rag.types import Embedder, Example, Interaction, Models, Passage, Score, Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Borne:
+    """A sentence of an answer and what supports it."""
+
+    sentence: str
+    passage: int | None  # 0-based; None when no passage has a word of it
+    quote: str  # the span that supports it best
+    verdict: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """The mean, over the answer's sentences, of the support of the passage that supports each best.
+    """How likely the answer is borne out by the passages: the mean of its sentences, and of the answer as one.
 
-    Range 0…1, higher is better; 1 when every sentence is borne out word for word. Sentences without any content word
-    state nothing and are not counted. Does not apply to abstentions, nor without passages. After Ragas' faithfulness
-    (Es et al. 2023, "Ragas: Automated Evaluation of Retrieval Augmented Generation"), which is the share of the
-    answer's statements that can be inferred from the context; here a sentence is a statement, and rag/support.py, not
-    a language model, judges it, with a degree instead of yes or no. The label counts the sentences judged supported.
+    Range 0…1, higher is better; 1 when every sentence is borne out word for word, 0 when none shares a word with any
+    passage. Each sentence is compared with the
+    passage that supports it best, the answer as one with all of these; rag/scorers/_grounds.py says how likely they
+    bear it out. The value is half the mean over the sentences and half the answer's own. Sentences that state nothing
+    are not counted. Does not apply to abstentions, nor without passages. After Ragas' faithfulness (Es et al. 2023,
+    "Ragas: Automated Evaluation of Retrieval Augmented Generation"), which is the share of the answer's statements that
+    can be inferred from the context; here a sentence is a statement, and no language model is asked. The label counts
+    the sentences judged supported. Without an embedder nothing is embedded: rag/scorers/groundedness.py has one.
     """
 
+    embedder: Embedder | None = None
     name: str = "faithfulness"
-    version: str = "1"
+    version: str = "2"
 
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
@@ -31,22 +47,71 @@ class Faithfulness:
     def _score(self, interaction: Interaction) -> Score:
         if (why := why_not(interaction)) or interaction.answer is None:
             return does_not_apply(self, why or "there is no answer")
-        sentences = [claim.text for claim in claims(interaction.answer.text) if content_stems(claim.text)]
-        if not sentences:
+        borne = sentences_of(interaction.answer.text, interaction.passages)
+        if not borne:
             return does_not_apply(self, "the answer states nothing")
-        texts = [passage.text for passage in interaction.passages]
-        judged = [most_supporting(sentence, texts) for sentence in sentences]
-        held = sum(one is not None and one[1].support.verdict == "supported" for one in judged)
-        weak = [
-            f"{sentence}: {'; '.join(one[1].support.reasons) if one else 'no words in common with any passage'}"
-            for sentence, one in zip(sentences, judged, strict=True)
-            if one is None or one[1].support.verdict != "supported"
-        ]
-        value = sum(one[1].support.support if one else 0.0 for one in judged) / len(judged)
-        label = f"{held} of {len(judged)} sentences supported"
+        value = self._likely(interaction.answer.text, borne, interaction.passages)
+        held = sum(one.verdict == "supported" for one in borne)
+        weak = [f"{one.sentence}: {one.why}" for one in borne if one.verdict != "supported"]
+        label = f"{held} of {len(borne)} sentences supported"
         return Score(self.name, value, label, " | ".join(weak) or None, identifier=identifier(self))
+
+    def _likely(self, answer: str, borne: Sequence[Borne], passages: Sequence[Passage]) -> float:
+        if all(one.passage is None for one in borne):
+            return 0.0
+        weights = BY_WORDS if self.embedder is None else EMBEDDED
+        seen = self.observed(answer, borne, passages)
+        *parts, whole = [1.0 if one is None else likely(one, weights) for one in seen]
+        parts = [0.0 if one.passage is None else part for one, part in zip(borne, parts, strict=True)]
+        return (sum(parts) / len(parts) + whole) / 2
+
+    def observed(self, answer: str, borne: Sequence[Borne], passages: Sequence[Passage]) -> list[Observed | None]:
+        """What is observed of each sentence, and last of the answer as one; None for what is there word for word."""
+        used = list(dict.fromkeys(one.passage for one in borne if one.passage is not None))
+        pairs = [
+            (one.sentence, passages[one.passage].text if one.passage is not None else "", one.quote) for one in borne
+        ]
+        quotes = "\n".join(dict.fromkeys(one.quote for one in borne if one.quote))
+        if len(borne) > 1:
+            pairs.append((without_markers(answer), "\n".join(passages[n].text for n in used), quotes))
+        verbatim = [bool(sentence.strip(" .")) and sentence.strip(" .") in quote for sentence, _, quote in pairs]
+        if len(borne) > 1:
+            verbatim[-1] = all(verbatim[:-1])
+        open_ones = [pair for pair, same in zip(pairs, verbatim, strict=True) if not same]
+        cosines = iter(self._cosines([(sentence, quote) for sentence, _, quote in open_ones]))
+        seen = [
+            None if same else observe(sentence, text, judge(sentence, text), next(cosines))
+            for (sentence, text, _), same in zip(pairs, verbatim, strict=True)
+        ]
+        return seen if len(borne) > 1 else [*seen, *seen]
+
+    def _cosines(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The cosine of each (sentence, quote); 0 where there is no quote, or no embedder."""
+        if self.embedder is None:
+            return [0.0] * len(pairs)
+        texts = list(dict.fromkeys(text for pair in pairs if pair[1] for text in pair))
+        if not texts:
+            return [0.0] * len(pairs)
+        fitting = beginnings(texts, self.embedder.count_tokens, self.embedder.max_tokens)
+        vectors = dict(zip(texts, self.embedder.embed_passages(fitting), strict=True))  # (d,) each
+        return [float(vectors[one] @ vectors[other]) if other else 0.0 for one, other in pairs]
+
+
+def sentences_of(answer: str, passages: Sequence[Passage]) -> list[Borne]:
+    """The sentences of an answer that state something, each with what supports it best."""
+    texts = [passage.text for passage in passages]
+    found = []
+    for sentence in (claim.text for claim in claims(answer) if states(claim.text)):
+        best = most_supporting(sentence, texts)
+        if best is None:
+            found.append(Borne(sentence, None, "", "unsupported", "no words in common with any passage"))
+            continue
+        number, span = best
+        why = "; ".join(reason.text for reason in span.support.reasons)
+        found.append(Borne(sentence, number, texts[number][span.start : span.end], span.support.verdict, why))
+    return found
 
 
 def load(models: Models) -> Scorer:
-    """The scorer; it uses no model."""
+    """The scorer by words, numbers, dates, names and negation."""
     return Faithfulness()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, and_, exists, func, select
 
+from ingest.wording import counted
 from rag.store.collections import Collection
 from rag.store.database import FIXED_SQLITE, Database
 from rag.store.tables import changes, chunks, collections, contents, decisions, documents, texts, vectors
@@ -35,7 +36,9 @@ def integrity(database: Database) -> Check:
     if said != ["ok"]:
         return Check("database integrity", False, "; ".join(said))
     if orphans:
-        return Check("database integrity", False, f"{len(orphans)} rows point to rows that are gone: {orphans[0]}")
+        return Check(
+            "database integrity", False, f"{counted(len(orphans), 'reference')} to rows that are gone: {orphans[0]}"
+        )
     return Check("database integrity", True, "every page and reference is sound")
 
 
@@ -109,14 +112,14 @@ def _check(name: str, collection: Collection, bad: list[str], good: str) -> Chec
 def _positions(connection: Connection, collection: Collection) -> Check:
     """Changes are numbered 1…position without a gap, and no row stands beyond."""
     bad = []
-    counted, highest = connection.execute(
+    found, highest = connection.execute(
         select(func.count(), func.coalesce(func.max(changes.c.position), 0)).where(
             changes.c.collection_id == collection.id
         )
     ).one()
     now = connection.scalar(select(collections.c.position).where(collections.c.id == collection.id))
-    if not counted == highest == now:
-        bad.append(f"position {now}, but {counted} changes up to {highest}")
+    if not found == highest == now:
+        bad.append(f"position {now}, but {counted(found, 'change')} up to {highest}")
     for table in (documents, chunks):
         beyond = connection.scalar(
             select(func.count()).where(
@@ -126,7 +129,7 @@ def _positions(connection: Connection, collection: Collection) -> Check:
         )
         if beyond:
             bad.append(f"{beyond} {table.name} beyond position {now}")
-    return _check("positions", collection, bad, f"{now} changes, none missing")
+    return _check("positions", collection, bad, f"{counted(int(now or 0), 'change')}, none missing")
 
 
 def _lifetimes(connection: Connection, collection: Collection) -> Check:
@@ -182,7 +185,7 @@ def _digests(database: Database, connection: Connection, collection: Collection)
         seen += 1
         if database.digest(stored_text(row.title, row.text)) != bytes(row.text_digest):
             bad.append(f"the text of content {row.id} is not what was stored")
-    return _check("texts", collection, bad, f"{seen} texts match their digests")
+    return _check("texts", collection, bad, f"{counted(seen, 'text')}, each as its digest says")
 
 
 def stored_text(title: str, text: str) -> str:
@@ -210,7 +213,7 @@ def _vectors(connection: Connection, collection: Collection) -> Check:
             .limit(4096)
         ).all()
         if not rows:
-            return _check("vectors", collection, bad, f"{seen} vectors are finite and of unit length")
+            return _check("vectors", collection, bad, f"{counted(seen, 'vector')}, each finite and of unit length")
         last = rows[-1][0]
         seen += len(rows)
         whole = [row for row in rows if row[1] is not None and len(row[1]) == 4 * collection.dim]
@@ -233,4 +236,4 @@ def prompts(database: Database, connection: Connection) -> Check:
             bad.append(f"prompt {row.id}")
     if bad:
         return Check("logged prompts", False, f"changed since they were logged: {', '.join(bad[:NAMED])}")
-    return Check("logged prompts", True, f"{seen} prompts match their digests")
+    return Check("logged prompts", True, f"{counted(seen, 'prompt')}, each as its digest says")

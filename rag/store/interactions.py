@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, inser
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import NotFound, WrongUsage
+from rag.store.conversations import linked
 from rag.store.database import Database, now
 from rag.store.tables import (
     contents,
-    conversations,
     feedback,
     interaction_passages,
     interactions,
@@ -23,13 +23,17 @@ from rag.store.tables import (
 from rag.types import (
     Answer,
     Citation,
+    Cut,
     Hit,
     Interaction,
+    LeftOut,
     Message,
     Part,
     Passage,
     Place,
     Prompt,
+    Reason,
+    Refusal,
     Score,
     Usage,
 )
@@ -66,10 +70,13 @@ class Feedback:
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def record(connection: Connection, database: Database, entry: Interaction, collection_id: int | None) -> None:
-    """Write one interaction whole: the prompt's text once, passages as rows, candidates as one column, scores."""
-    if entry.conversation_id is not None:
-        _ensure_conversation(connection, entry)
+def record(connection: Connection, database: Database, entry: Interaction, collection_id: int | None) -> Interaction:
+    """Write one interaction whole: the prompt's text once, passages as rows, candidates as one column, scores.
+
+    The result is the interaction with its place in its conversation. Raises NotFound for the conversation of another
+    user, or a parent that is not in it.
+    """
+    entry = linked(connection, entry)
     prompt_id = None
     if entry.prompt is not None:
         prompt_id = _text_id(connection, database, entry.tenant_id, _messages_json(entry.prompt))
@@ -96,13 +103,18 @@ def record(connection: Connection, database: Database, entry: Interaction, colle
             model=entry.model,
             revision=entry.revision,
             template=entry.template,
-            settings=dict(entry.settings),
+            settings={**entry.settings, **_confidence_json(answer)},
             position=entry.position,
             generation=entry.generation,
             prompt_tokens=None if answer is None else answer.usage.prompt_tokens,
             completion_tokens=None if answer is None else answer.usage.completion_tokens,
             timings_ms=dict(entry.timings_ms),
             total_ms=total,
+            left_out=None if entry.prompt is None else left_out_json(entry.prompt.left_out),
+            parent_id=entry.parent_id,
+            regenerates_id=entry.regenerates_id,
+            turn=entry.turn,
+            kind=entry.kind,
             created_at=datetime.fromisoformat(entry.created_at),
         )
     )
@@ -130,6 +142,7 @@ def record(connection: Connection, database: Database, entry: Interaction, colle
             ],
         )
     add_scores(connection, entry.id, entry.scores)
+    return entry
 
 
 def add_scores(connection: Connection, interaction_id: str, new: Sequence[Score]) -> None:
@@ -178,20 +191,6 @@ def add_feedback(
     return int(key[0])
 
 
-def _ensure_conversation(connection: Connection, entry: Interaction) -> None:
-    owner = connection.execute(
-        select(conversations.c.tenant_id).where(conversations.c.id == entry.conversation_id)
-    ).scalar_one_or_none()
-    if owner is None:
-        connection.execute(
-            insert(conversations).values(
-                id=entry.conversation_id, tenant_id=entry.tenant_id, user=entry.user, created_at=now()
-            )
-        )
-    elif owner != entry.tenant_id:
-        raise NotFound(f"no conversation {entry.conversation_id}")
-
-
 def _text_id(connection: Connection, database: Database, tenant_id: int, text: str) -> int:
     digest = database.digest(text)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -212,7 +211,7 @@ def listing(
     connection: Connection, tenant_id: int, query: Query, *, limit: int, before: str | None = None
 ) -> list[Interaction]:
     """The newest interactions first, beginning behind the id `before`; without passages, candidates or prompt."""
-    where = _conditions(tenant_id, query)
+    where = conditions(tenant_id, query)
     if before is not None:
         where.append(interactions.c.id < before)
     rows = connection.execute(
@@ -224,8 +223,16 @@ def listing(
 
 def get(connection: Connection, tenant_id: int, interaction_id: str) -> Interaction:
     """One interaction whole. Accepts the beginning of an id when only one interaction has it. Raises NotFound."""
-    interaction_id = _require(connection, tenant_id, interaction_id)
-    row = connection.execute(select(interactions).where(interactions.c.id == interaction_id)).one()
+    found = whole(connection, _require(connection, tenant_id, interaction_id))
+    assert found is not None
+    return found
+
+
+def whole(connection: Connection, interaction_id: str) -> Interaction | None:
+    """The interaction of exactly this id; None where there is none."""
+    row = connection.execute(select(interactions).where(interactions.c.id == interaction_id)).one_or_none()
+    if row is None:
+        return None
     prompt = None
     if row.prompt_id is not None:
         prompt = connection.execute(select(texts.c.text).where(texts.c.id == row.prompt_id)).scalar_one()
@@ -250,9 +257,7 @@ def feedback_of(connection: Connection, interaction_id: str) -> list[Feedback]:
 
 
 def count(connection: Connection, tenant_id: int, query: Query) -> int:
-    found = connection.scalar(
-        select(func.count()).select_from(interactions).where(and_(*_conditions(tenant_id, query)))
-    )
+    found = connection.scalar(select(func.count()).select_from(interactions).where(and_(*conditions(tenant_id, query))))
     return int(found or 0)
 
 
@@ -275,7 +280,8 @@ def _require(connection: Connection, tenant_id: int, interaction_id: str) -> str
     raise NotFound(what)
 
 
-def _conditions(tenant_id: int, query: Query) -> list[ColumnElement[bool]]:
+def conditions(tenant_id: int, query: Query) -> list[ColumnElement[bool]]:
+    """What a row of the log must fulfil."""
     columns = interactions.c
     where: list[ColumnElement[bool]] = [columns.tenant_id == tenant_id]
     if query.text:
@@ -367,16 +373,20 @@ def _value(
     if row.answer is not None:
         answer = Answer(
             text=row.answer,
-            citations=tuple(Citation(**citation) for citation in row.citations),
+            citations=tuple(_citation(citation) for citation in row.citations),
             abstained=row.abstained,
             generator=row.model,
             finish_reason=row.finish_reason,
             usage=Usage(row.prompt_tokens, row.completion_tokens),
+            confidence=row.settings.get("confidence"),
+            refusal=_refusal(row.settings.get("refusal")),
+            removed=tuple(row.settings.get("removed", ())),
         )
     prompt = None
     if prompt_text is not None:
         messages = tuple(Message(**message) for message in json.loads(prompt_text))
-        prompt = Prompt(row.question, messages, passages, row.template, row.prompt_tokens_packed or 0)
+        left_out = None if row.left_out is None else left_out_value(row.left_out)
+        prompt = Prompt(row.search_query, messages, passages, row.template, row.prompt_tokens_packed or 0, left_out)
     return Interaction(
         id=row.id,
         created_at=row.created_at.isoformat(timespec="milliseconds"),
@@ -395,11 +405,15 @@ def _value(
         model=row.model,
         revision=row.revision,
         template=row.template,
-        settings=row.settings,
+        settings={key: value for key, value in row.settings.items() if key not in _OF_ANSWERS},
         position=row.position,
         generation=row.generation,
         timings_ms=row.timings_ms,
         scores=judged,
+        parent_id=row.parent_id,
+        regenerates_id=row.regenerates_id,
+        turn=row.turn,
+        kind=row.kind,
     )
 
 
@@ -414,6 +428,17 @@ def parts_value(parts: Mapping[str, Sequence[float]]) -> dict[str, Part]:
     return {name: Part(int(rank), score) for name, (rank, score) in parts.items()}
 
 
+def left_out_json(left_out: LeftOut | None) -> dict[str, object] | None:
+    if left_out is None:
+        return None
+    cuts = [[getattr(cut, name) for name in Cut.__slots__] for cut in left_out.passages]
+    return {"budget": left_out.budget, "passages": cuts, "turns": left_out.turns}
+
+
+def left_out_value(stored: Mapping[str, Any]) -> LeftOut:
+    return LeftOut(stored["budget"], tuple(Cut(*cut) for cut in stored["passages"]), stored["turns"])
+
+
 def place_json(place: Place) -> dict[str, object]:
     return {
         "document_id": place.document_id,
@@ -425,7 +450,38 @@ def place_json(place: Place) -> dict[str, object]:
 
 
 def citation_json(citation: Citation) -> dict[str, object]:
-    return {name: getattr(citation, name) for name in Citation.__slots__}
+    told = {name: getattr(citation, name) for name in Citation.__slots__}
+    return told | {"reasons": [{"kind": reason.kind, "text": reason.text} for reason in citation.reasons]}
+
+
+def _citation(told: Mapping[str, Any]) -> Citation:
+    """What `citation_json` wrote; rows from before there were reasons have none."""
+    reasons = tuple(Reason(each["kind"], each["text"]) for each in told.get("reasons", ()))
+    return Citation(**{**told, "reasons": reasons})
+
+
+_OF_ANSWERS = ("confidence", "refusal", "removed")  # kept among the settings, as few rows have them
+
+
+def _confidence_json(answer: Answer | None) -> dict[str, object]:
+    """What settings keep of an answer: its confidence, a refusal, what was left out; nothing where there is none."""
+    told: dict[str, object] = {}
+    if answer is not None and answer.confidence is not None:
+        told["confidence"] = answer.confidence
+    if answer is not None and answer.removed:
+        told["removed"] = list(answer.removed)
+    if answer is not None and answer.refusal is not None:
+        refusal = answer.refusal
+        told["refusal"] = {
+            "looked_for": list(refusal.looked_for),
+            "missing": list(refusal.missing),
+            "closest": refusal.closest,
+        }
+    return told
+
+
+def _refusal(told: Mapping[str, Any] | None) -> Refusal | None:
+    return None if told is None else Refusal(tuple(told["looked_for"]), tuple(told["missing"]), told["closest"])
 
 
 def _messages_json(prompt: Prompt) -> str:

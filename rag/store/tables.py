@@ -334,6 +334,7 @@ conversations = Table(
     Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
     Column("user", Text, nullable=False),
     _created(),
+    Index("ix_conversations_tenant_id_user_created_at", "tenant_id", "user", "created_at"),
 )
 
 texts = Table(  # rendered prompts, by what they say: no text twice
@@ -344,6 +345,21 @@ texts = Table(  # rendered prompts, by what they say: no text twice
     Column("digest", LargeBinary, nullable=False),
     Column("text", Text, nullable=False),
     UniqueConstraint("tenant_id", "digest"),
+    sqlite_autoincrement=True,
+)
+
+templates = Table(  # texts of prompt templates, by name and content; a text never changes
+    "templates",
+    metadata,
+    _id(),
+    Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # unkeyed, so that a version is called the same everywhere
+    Column("text", Text, nullable=False),
+    Column("turn", Integer),  # the highest of a name is the one in use; NULL: kept because the log names it
+    Column("user", Text),  # who added it; NULL: it came with the program
+    _created(),
+    UniqueConstraint("tenant_id", "name", "digest"),
     sqlite_autoincrement=True,
 )
 
@@ -377,9 +393,15 @@ interactions = Table(
     Column("completion_tokens", Integer),
     Column("timings_ms", Json, nullable=False),
     Column("total_ms", Float, nullable=False),
+    Column("left_out", Json),  # what the prompt had no room for; NULL: no prompt, or logged before this was kept
+    Column("parent_id", Text),  # the interaction that this one continues; NULL: it begins
+    Column("regenerates_id", Text),  # the interaction whose question this one asks again
+    Column("turn", Integer),  # 1, 2, … in the order in which a conversation's turns were logged; NULL: in none
+    Column("kind", Text),  # first, continuation, branch, regeneration; NULL: asked by itself
     _created(),
     Index("ix_interactions_tenant_id_id", "tenant_id", "id"),
-    Index("ix_interactions_conversation_id", "conversation_id"),
+    Index("ix_interactions_conversation_id_turn", "conversation_id", "turn", unique=True),
+    Index("ix_interactions_parent_id", "parent_id"),
     Index("ix_interactions_model_id", "model", "id"),
     Index("ix_interactions_user_id", "user", "id"),
 )

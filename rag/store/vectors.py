@@ -4,14 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from ingest.headings import embedded_text
+from ingest.wording import counted
 from rag.errors import StoreNotReady
+from rag.store.among import DIALECTS, among
 from rag.store.collections import Collection, position
 from rag.store.database import Database
 from rag.store.permitted import alive
-from rag.store.tables import chunks, contents, vectors
+from rag.store.prepared import Prepared
+from rag.store.tables import chunks, collections, contents, embedders, vectors
 from rag.types import ChangeBatch, Ids, Vectors
 
 MANY = 500
@@ -30,6 +33,24 @@ def known(connection: Connection, collection: Collection, digests: Sequence[byte
         )
         found.update(bytes(row[0]) for row in rows)
     return found
+
+
+_OF_CHUNKS = Prepared(
+    {
+        dialect: select(chunks.c.id, vectors.c.data)
+        .join(collections, collections.c.id == chunks.c.collection_id)
+        .join(vectors, and_(vectors.c.tenant_id == collections.c.tenant_id, vectors.c.digest == chunks.c.digest))
+        .join(embedders, embedders.c.id == vectors.c.embedder_id)
+        .where(among(chunks.c.id, "ids", dialect), embedders.c.fingerprint == bindparam("fingerprint"))
+        for dialect in DIALECTS
+    }
+)
+
+
+def of_chunks(connection: Connection, ids: Sequence[int], fingerprint: str) -> dict[int, Vectors]:
+    """The vectors (d,) that this embedder gave chunks, by id; those that it never embedded are left out."""
+    rows = _OF_CHUNKS.rows(connection, {"ids": ids, "fingerprint": fingerprint})
+    return {int(key): np.frombuffer(bytes(data), dtype="<f4").astype(np.float32, copy=False) for key, data in rows}
 
 
 def pack(row: np.ndarray) -> bytes:
@@ -137,7 +158,7 @@ class CollectionFeed:
         ).all()
         if lost := [row[0] for row in rows if row[1] is None]:
             raise StoreNotReady(
-                f"{len(lost)} chunks of {self.collection.name!r} have no vector (chunk {lost[0]} first); "
+                f"{counted(len(lost), 'chunk')} of {self.collection.name!r} without a vector (chunk {lost[0]} first); "
                 "run `rag doctor --repair`"
             )
         texts = [embedded_text(row[2], tuple(row[3]), row[4]) for row in rows]

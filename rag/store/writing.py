@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, insert, select, update
 
-from rag.errors import Conflict, NotFound
 from rag.store import alike, places
+from rag.store import sources as source_store
 from rag.store.collections import Collection, Moved, by_id, change_settings, lock, next_position, record_change
 from rag.store.contents import NewChunk, NewContent, ensure_contents, insert_vectors, otherwise_cut, parts, settle
 from rag.store.database import now
 from rag.store.duplicates import Placed, Placing
 from rag.store.places import Arriving, HeldBack, Place, Seat
-from rag.store.tables import contents, document_labels, documents, sources
+from rag.store.sources import SourceRead
+from rag.store.tables import document_labels, documents
 from rag.types import Metadata, Outcome
 
 __all__ = [
@@ -62,18 +62,6 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRead:
-    """A source that was read to its end: what it held is complete with this transaction."""
-
-    digest: bytes
-    uris: frozenset[str]  # of all its documents; live ones that are not among them are retired
-    sync_id: int | None = None  # the sync that looks after it from now on
-    etag: str | None = None
-    modified: str | None = None
-    moved_from: str | None = None  # the address of the source before: what is left there goes
-
-
-@dataclass(frozen=True, slots=True)
 class Live:
     """A document as it stands before the batch."""
 
@@ -81,15 +69,6 @@ class Live:
     own_content_id: int
     place: Place
     since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewed:
-    """How far a review of the documents that stand has come."""
-
-    documents: int  # judged in this step
-    duplicates: int  # found among them
-    after: int  # the last id that was judged
 
 
 def locked(connection: Connection, collection: Collection) -> Collection:
@@ -121,13 +100,14 @@ def write_documents(
     opened, collection = collection, locked(connection, collection)
     if cut_by_others(opened, collection):
         change_settings(connection, collection.id, {"recut": True})  # these texts were cut as it was set before
-    source_ids = _ensure_sources(connection, collection.id, batch, complete)
+    named = {document.source_uri for document in batch if document.source_uri is not None}
+    source_ids = source_store.ensure(connection, collection.id, sorted(named | complete.keys()))
     new: dict[bytes, NewContent | None] = {document.content_digest: None for document in batch}
     new |= {document.content_digest: document.content for document in batch if document.content is not None}
     content_ids = ensure_contents(connection, collection.id, new)
     uris = [document.uri for document in batch]
     moved = {document.uri: document.moved_from for document in batch if document.moved_from is not None}
-    before = _live_by_uri(connection, collection.id, [*uris, *moved.values()])
+    before = live_at(connection, collection.id, [*uris, *moved.values()])
     waiting = places.held_back(connection, collection.id, [*uris, *moved.values()])
     arriving: list[Arriving] = []
     for document in batch:
@@ -145,11 +125,11 @@ def write_documents(
     gone = {before[uri].id for uri in left & before.keys()}
     withdrawn = [waiting[uri].decision_id for uri in left & waiting.keys()]
     whole = {source_ids[uri]: read.uris for uri, read in complete.items()}
-    gone.update(_strays(connection, whole))
+    gone.update(source_store.strays(connection, whole))
     for held in places.held_back_of_sources(connection, collection.id, sorted(whole)):
         if held.place.source_id is not None and held.place.uri not in whole[held.place.source_id]:
             withdrawn.append(held.decision_id)
-    let_go = _let_go(
+    let_go = source_store.let_go(
         connection, collection.id, [read.moved_from for read in complete.values() if read.moved_from is not None]
     )
     gone |= let_go.documents
@@ -160,13 +140,13 @@ def write_documents(
     if gone or arriving or otherwise_cut(connection, prepared):
         insert_vectors(connection, collection, new_vectors)
         action = "add" if gone or arriving else "cut"
-        placed, fresh = _move(connection, collection, arriving, gone, prepared, actor=actor, action=action)
+        placed, fresh = move(connection, collection, arriving, gone, prepared, actor=actor, action=action)
         ids |= fresh
-    _complete(connection, {source_ids[uri]: read for uri, read in complete.items()})
-    return [_written(uri, arrived, before, placed, ids, moved.get(uri)) for uri in uris]
+    source_store.complete(connection, {source_ids[uri]: read for uri, read in complete.items()})
+    return [result_of(uri, arrived, before, placed, ids, moved.get(uri)) for uri in uris]
 
 
-def _written(
+def result_of(
     uri: str,
     arrived: set[str],
     before: Mapping[str, Live],
@@ -174,6 +154,7 @@ def _written(
     ids: Mapping[str, int],
     moved_from: str | None = None,
 ) -> Written:
+    """What became of one document of a batch."""
     if uri not in arrived:
         return Written("unchanged", uri, ids.get(uri))
     held = placed.held.get(uri)
@@ -206,7 +187,7 @@ def _same(place: Place, content_id: int, old: Live | None, held: HeldBack | None
     return held is not None and held.content_id == content_id and held.place.state() == place.state()
 
 
-def _move(
+def move(
     connection: Connection,
     collection: Collection,
     arriving: Sequence[Arriving],
@@ -222,13 +203,13 @@ def _move(
     """
     at = next_position(connection, collection.id)
     left = retire(connection, sorted(gone), at)
-    _forget_sources(connection, sorted(gone))
+    source_store.forget(connection, sorted(gone))
     placed = Placing(connection, collection, prepared).place(arriving, gone)
-    ids = _settle(connection, collection, placed, left, len(gone), prepared, at=at, actor=actor, action=action)
+    ids = follow(connection, collection, placed, left, len(gone), prepared, at=at, actor=actor, action=action)
     return placed, ids
 
 
-def _settle(
+def follow(
     connection: Connection,
     collection: Collection,
     placed: Placed,
@@ -241,7 +222,7 @@ def _settle(
     action: str,
     known: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """Write what was decided and all that follows from it; the ids of the new documents by uri. `known` are those of
+    """Write what was decided, and do all that follows; the ids of the new documents by uri. `known` are those of
     documents that were judged and stay."""
     left = left | retire(connection, sorted(placed.retired), at)
     seats = list(placed.seats.values())
@@ -272,7 +253,7 @@ def remove_documents(connection: Connection, collection: Collection, ids: Sequen
         )
     }
     if alive:
-        _move(connection, collection, [], alive, {}, actor=actor, action="remove")
+        move(connection, collection, [], alive, {}, actor=actor, action="remove")
     return len(alive)
 
 
@@ -282,148 +263,11 @@ def retire_sources(connection: Connection, collection: Collection, uris: Sequenc
     Documents of theirs that a policy held back do not come back either. No sync looks after the sources any more.
     """
     collection = locked(connection, collection)
-    let_go = _let_go(connection, collection.id, uris)
+    let_go = source_store.let_go(connection, collection.id, uris)
     places.end_decisions(connection, let_go.decisions, "superseded", by=actor)
     if let_go.documents:
-        _move(connection, collection, [], set(let_go.documents), {}, actor=actor, action="remove")
+        move(connection, collection, [], set(let_go.documents), {}, actor=actor, action="remove")
     return len(let_go.documents)
-
-
-@dataclass(frozen=True, slots=True)
-class LetGo:
-    """What goes with some sources."""
-
-    documents: frozenset[int]  # those that live
-    decisions: tuple[int, ...]  # those that hold documents back
-
-
-def _let_go(connection: Connection, collection_id: int, uris: Sequence[str]) -> LetGo:
-    """Mark sources as not taken in and looked after by nobody; what is to go with them."""
-    found: list[int] = []
-    alive: set[int] = set()
-    for part in parts(uris):
-        mine = and_(sources.c.collection_id == collection_id, sources.c.uri.in_(part))
-        nothing = {"digest": None, "documents": 0, "sync_id": None, "etag": None, "modified": None}
-        rows = connection.execute(update(sources).where(mine).values(nothing).returning(sources.c.id))
-        found += [row[0] for row in rows]
-    for ids in parts(found):
-        rows = connection.execute(
-            select(documents.c.id).where(documents.c.source_id.in_(ids), documents.c.removed_position.is_(None))
-        )
-        alive.update(row[0] for row in rows)
-    held = places.held_back_of_sources(connection, collection_id, found)
-    return LetGo(frozenset(alive), tuple(each.decision_id for each in held))
-
-
-def restore_document(connection: Connection, collection: Collection, document_id: int, *, actor: str) -> Written:
-    """Put a removed document back as it was; policies on duplicates are heard again.
-
-    Raises NotFound, and Conflict when it lives, or another stands at its address.
-    """
-    collection = locked(connection, collection)
-    row = connection.execute(
-        select(documents, contents.c.digest, contents.c.erased_at)
-        .join(contents, contents.c.id == documents.c.content_id)
-        .where(documents.c.id == document_id, documents.c.collection_id == collection.id)
-    ).one_or_none()
-    if row is None:
-        raise NotFound(f"no document {document_id}")
-    if row.removed_position is None:
-        raise Conflict(f"document {document_id} was not removed")
-    if row.erased_at is not None:
-        raise Conflict(f"the text of document {document_id} was erased; it cannot be restored")
-    if living := _live_by_uri(connection, collection.id, [row.uri]):
-        raise Conflict(f"{row.uri} is document {living[row.uri].id} by now; remove that one first")
-    content_id, digest = row.content_id, bytes(row.digest)
-    if row.own_content_id is not None:
-        content_id = row.own_content_id
-        digest = bytes(connection.execute(select(contents.c.digest).where(contents.c.id == content_id)).scalar_one())
-    place = places.place_of(row, places.labels_of(connection, [document_id]))
-    change_settings(connection, collection.id, {"recut": True})  # its chunks may be older than how texts are cut now
-    return _bring(connection, collection, Arriving(place, content_id, digest, now(), document_id), actor, "restore")
-
-
-def review_documents(connection: Connection, collection: Collection, *, after: int, limit: int, actor: str) -> Reviewed:
-    """Judge live documents, by id behind `after`, by the collection's present policies on places."""
-    collection = locked(connection, collection)
-    rows = connection.execute(
-        select(documents, contents.c.digest)
-        .join(contents, contents.c.id == func.coalesce(documents.c.own_content_id, documents.c.content_id))
-        .where(
-            documents.c.collection_id == collection.id,
-            documents.c.removed_position.is_(None),
-            documents.c.id > after,
-        )
-        .order_by(documents.c.id)
-        .limit(limit)
-    ).all()
-    if not rows:
-        return Reviewed(0, 0, after)
-    labels = places.labels_of(connection, [row.id for row in rows])
-    standing = {
-        row.id: Arriving(
-            places.place_of(row, labels),
-            row.own_content_id or row.content_id,
-            bytes(row.digest),
-            row.created_at,
-            previous_id=row.id,
-        )
-        for row in rows
-    }
-    placed = Placing(connection, collection, {}).review(standing, {row.id: row.content_id for row in rows})
-    ids = {row.uri: row.id for row in rows}
-    if placed.retired or placed.seats:
-        at = next_position(connection, collection.id)
-        _settle(connection, collection, placed, set(), 0, {}, at=at, actor=actor, action="dedup", known=ids)
-    elif placed.decisions:
-        at = lock(connection, collection.id)
-        places.write_decisions(connection, collection.id, placed.decisions, ids, at=at, actor=actor)
-    return Reviewed(len(rows), len(placed.decisions), rows[-1].id)
-
-
-def release_held(connection: Connection, collection: Collection, *, limit: int, actor: str) -> int:
-    """Ask again for a place for documents that the collection's present policies would not hold back, the first ones;
-    how many these were."""
-    collection = locked(connection, collection)
-    held = places.held_otherwise(connection, collection)[:limit]
-    places.end_decisions(connection, [each.decision_id for each in held], "superseded", by=actor)
-    if held:
-        arriving = [Arriving(each.place, each.content_id, each.digest, each.since) for each in held]
-        _move(connection, collection, arriving, set(), {}, actor=actor, action="dedup")
-    return len(held)
-
-
-def undo_decision(connection: Connection, collection: Collection, decision_id: int, *, actor: str) -> Written | None:
-    """Reverse what was done about one duplicate: its two documents stand beside each other from now on.
-
-    None where nothing had been done but to record it. Raises NotFound, and Conflict when the decision holds no longer
-    or cannot be reversed.
-    """
-    collection = locked(connection, collection)
-    found = places.reversible(connection, collection.id, decision_id)
-    places.end_decisions(connection, [decision_id], "undone", by=actor)
-    if found is None:
-        return None
-    if found.previous_id is None and _live_by_uri(connection, collection.id, [found.place.uri]):
-        raise Conflict(f"another document stands at {found.place.uri} by now; remove it first")
-    gone = set() if found.previous_id is None else {found.previous_id}
-    return _bring(connection, collection, found, actor, "undo", gone)
-
-
-def _bring(
-    connection: Connection,
-    collection: Collection,
-    one: Arriving,
-    actor: str,
-    action: str,
-    gone: set[int] = frozenset(),  # type: ignore[assignment]  # read only
-) -> Written:
-    waiting = places.held_back(connection, collection.id, [one.place.uri])
-    places.end_decisions(connection, [held.decision_id for held in waiting.values()], "superseded", by=actor)
-    whose = [held.place.source_id for held in waiting.values()]  # what it says now is there no longer: read it again
-    connection.execute(update(sources).where(sources.c.id.in_(whose)).values(digest=None))
-    placed, ids = _move(connection, collection, [one], set(gone), {}, actor=actor, action=action)
-    return _written(one.place.uri, {one.place.uri}, {}, placed, ids)
 
 
 def recut(
@@ -440,7 +284,7 @@ def recut(
     if cut_by_others(opened, collection):
         return
     insert_vectors(connection, collection, new_vectors)
-    _move(connection, collection, [], set(), prepared, actor=actor, action="cut")
+    move(connection, collection, [], set(), prepared, actor=actor, action="cut")
 
 
 def retire(connection: Connection, ids: Sequence[int], at: int) -> set[int]:
@@ -457,66 +301,8 @@ def retire(connection: Connection, ids: Sequence[int], at: int) -> set[int]:
     return left
 
 
-def _forget_sources(connection: Connection, ids: Sequence[int]) -> None:
-    """A source that lost a document is no longer known whole: the next run reads it again."""
-    for part in parts(ids):
-        touched = select(documents.c.source_id).where(documents.c.id.in_(part), documents.c.source_id.is_not(None))
-        connection.execute(update(sources).where(sources.c.id.in_(touched)).values(digest=None))
-
-
-def _ensure_sources(
-    connection: Connection, collection_id: int, batch: Sequence[NewDocument], complete: Mapping[str, SourceRead]
-) -> dict[str, int]:
-    """The row of every source in the batch. Until its last document is in, a source counts as not taken in."""
-    uris = sorted({document.source_uri for document in batch if document.source_uri is not None} | complete.keys())
-    if not uris:
-        return {}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    stamp = now()
-    command = (
-        dialect.insert(sources)
-        .on_conflict_do_update(index_elements=["collection_id", "uri"], set_={"digest": None})
-        .returning(sources.c.uri, sources.c.id)
-    )
-    values = [{"collection_id": collection_id, "uri": uri, "documents": 0, "seen_at": stamp} for uri in uris]
-    return {row[0]: row[1] for row in connection.execute(command, values)}
-
-
-def _complete(connection: Connection, read: Mapping[int, SourceRead]) -> None:
-    """Say of sources, by id, that they were taken in whole."""
-    stamp = now()
-    for followed in (False, True):
-        rows = [
-            {
-                "key": key,
-                "digest": each.digest,
-                "documents": len(each.uris),
-                "seen_at": stamp,
-                "etag": each.etag,
-                "modified": each.modified,
-                **({"sync_id": each.sync_id} if followed else {}),
-            }
-            for key, each in read.items()
-            if (each.sync_id is not None) == followed
-        ]
-        if rows:
-            connection.execute(update(sources).where(sources.c.id == bindparam("key")), rows)
-
-
-def _strays(connection: Connection, held: Mapping[int, frozenset[str]]) -> list[int]:
-    """Live documents of sources, given by id with all that they hold now, that these no longer hold."""
-    found: list[int] = []
-    for part in parts(sorted(held)):
-        rows = connection.execute(
-            select(documents.c.id, documents.c.uri, documents.c.source_id).where(
-                documents.c.source_id.in_(part), documents.c.removed_position.is_(None)
-            )
-        )
-        found += [row[0] for row in rows if row[1] not in held[row[2]]]
-    return found
-
-
-def _live_by_uri(connection: Connection, collection_id: int, uris: Sequence[str]) -> dict[str, Live]:
+def live_at(connection: Connection, collection_id: int, uris: Sequence[str]) -> dict[str, Live]:
+    """The live documents at these addresses."""
     found: dict[str, Live] = {}
     for part in parts(uris):
         rows = connection.execute(

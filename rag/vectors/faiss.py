@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest.wording import counted
 from rag.rankings import ids_of
 from rag.types import Bitmap, Ids, Permitted, Ranking, Vectors
 from rag.vectors import lists as quantised
@@ -106,7 +107,11 @@ class FaissVectors:
         held, began = self._held, time.perf_counter()
         count, lists, now = len(held.ids), held.lists, held.tuning
         if count < LISTS_FROM or recall >= 1:
-            why = f"{count} rows, fewer than {LISTS_FROM}: comparing all is fast" if recall < 1 else "exact was asked"
+            why = (
+                f"{counted(count, 'row')}, fewer than {LISTS_FROM}: comparing all is fast"
+                if recall < 1
+                else "exact was asked"
+            )
             self._held = replace(held, lists=None, tuning=Tuning("exact", why, recall, count))
             return
         dead = 0.0 if lists is None else 1 - count / max(1, len(lists))

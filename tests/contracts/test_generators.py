@@ -1,10 +1,14 @@
 """What every generator promises: streaming, stop strings, length, cancelling, seeds, no overflow, errors of our own."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +22,7 @@ from rag import embedders, generators
 from rag.errors import GeneratorFailed, ModelNotReady, WrongSetting
 from rag.prompt import pack
 from rag.support import ABSTENTION, without_markers
-from rag.types import Finish, GenerationSettings, Generator, Hit, Message, Models, Passage, Prompt, Text, Usage
+from rag.types import Finish, GenerationSettings, Generator, Hit, Message, Models, Passage, Prompt, Running, Text, Usage
 from tests.tiny_models import tiny_causal, tiny_seq2seq
 
 TEXTS = (
@@ -88,6 +92,7 @@ class Behaviour:
     """What the server does next, and what it was asked."""
 
     failures: list[int] = field(default_factory=list)  # statuses of the next answers
+    retry_after: str | None = None
     streams: bool = True
     refuses_streams: bool = False
     breaks_off: bool = False
@@ -110,7 +115,8 @@ def server_app(behaviour: Behaviour) -> FastAPI:
         behaviour.keys.append(request.headers.get("authorization"))
         if behaviour.failures:
             status = behaviour.failures.pop(0)
-            return JSONResponse({"error": {"message": f"no, {behaviour.keys[-1]}"}}, status)
+            pause = {"retry-after": behaviour.retry_after} if behaviour.retry_after else {}
+            return JSONResponse({"error": {"message": f"no, {behaviour.keys[-1]}"}}, status, pause)
         if asked["stream"] and behaviour.refuses_streams:
             return JSONResponse({"error": {"message": "stream is not supported"}}, 400)
         words = answer_to(asked).split(" ")[: asked["max_tokens"]]
@@ -163,7 +169,7 @@ def address(behaviour: Behaviour) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def good_server(behaviour: Behaviour) -> Iterator[None]:
     behaviour.failures, behaviour.streams, behaviour.refuses_streams = [], True, False
-    behaviour.breaks_off, behaviour.hangs = False, None
+    behaviour.breaks_off, behaviour.hangs, behaviour.retry_after = False, None, None
     behaviour.asked.clear()
     behaviour.keys.clear()
     with stamina.set_testing(True, attempts=3):  # the same retries, without the pauses
@@ -356,6 +362,24 @@ def test_sampling_follows_the_seed_and_leaves_the_global_state(every: dict[str, 
     assert say(every["causal"], settings=replace(hot, top_p=1e-6)).text == say(every["causal"], settings=cold).text
 
 
+def test_looking_up_the_prompt_says_the_same_in_fewer_passes(
+    every: dict[str, Generator], causal: Path, models: Models
+) -> None:
+    looking = generators.load(f"transformers:{causal}", replace(models, running=Running(lookup=True)))
+    passes: dict[str, int] = {"plain": 0, "looking": 0}
+    answers = []
+    for name, generator in (("plain", every["causal"]), ("looking", looking)):
+
+        def count(*_: object, name: str = name) -> None:
+            passes[name] += 1
+
+        handle = generator.model.register_forward_pre_hook(count)  # type: ignore[attr-defined]
+        answers.append([say(generator, prompt_for(generator, texts=TEXTS[n:])) for n in range(3)])
+        handle.remove()
+    assert answers[0] == answers[1]
+    assert passes["looking"] < 0.5 * passes["plain"]
+
+
 def test_a_prompt_over_the_context_is_refused(every: dict[str, Generator]) -> None:
     prompt = Prompt(QUESTION, (Message("user", "word " * 3000),), (), "", 0)
     with pytest.raises(GeneratorFailed, match="of a context of 2048"):
@@ -402,7 +426,9 @@ def test_models_that_cannot_be_used_say_why(causal: Path, models: Models, tmp_pa
     damaged = copied(causal, tmp_path / "damaged")
     (damaged / "model.safetensors").write_bytes(b"not tensors")
     for rest, why in (
-        (tmp_path / "absent", "no folder"),
+        (tmp_path / "absent", "there is no folder .*rag models pull"),
+        ("~/not-here", "there is no folder ~/not-here.*rag models pull"),
+        ("./not-here", "there is no folder ./not-here.*rag models pull"),
         (tmp_path / "empty", "no config.json"),
         (pickled, "safetensors"),
         (damaged, "cannot be loaded"),
@@ -415,7 +441,7 @@ def test_models_that_cannot_be_used_say_why(causal: Path, models: Models, tmp_pa
 
 
 def test_the_revision_follows_the_weights_not_the_place(causal: Path, tmp_path: Path) -> None:
-    from rag.generators.transformers import revision
+    from rag.generators._local.loading import revision
 
     copy = copied(causal, tmp_path / "copy")
     assert revision(copy) == revision(causal)
@@ -509,6 +535,76 @@ def test_a_silent_server_can_be_cancelled(every: dict[str, Generator], behaviour
     assert (said.text, said.finish) == ("The lighthouse", "cancelled")
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_whoever_goes_takes_the_connection_with_them(models: Models, begun: bool) -> None:
+    """The server sees the end of its connection, before its first word as well as between two."""
+    asked, gone = threading.Event(), threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(20)
+            connection.recv(65536)
+            if begun:
+                word = json.dumps({"choices": [{"delta": {"content": "One"}}]})
+                head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                connection.sendall(f"{head}data: {word}\n\n".encode())
+            asked.set()
+            while connection.recv(65536):
+                pass  # the rest of the request
+            gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        server = generators.load(f"openai:http://127.0.0.1:{listening.getsockname()[1]}/v1#small", models)
+        cancel = threading.Event()
+        threading.Thread(target=lambda: asked.wait(20) and cancel.set()).start()
+        said = say(server, prompt_for(generators.load("extractive", models)), cancel=cancel)
+        assert gone.wait(20)
+        thread.join()
+    assert (said.text, said.finish) == ("One" if begun else "", "cancelled")
+
+
+@pytest.mark.parametrize(("asked_s", "paused"), [("7", True), ("0", True), ("3600", False), ("soon", True)])
+def test_the_pause_that_a_server_asks_for_is_kept(
+    every: dict[str, Generator], behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch, asked_s: str, paused: bool
+) -> None:
+    """One that asks for longer than anybody would wait is not asked again."""
+    behaviour.failures, behaviour.retry_after = [503], asked_s
+    pauses: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    with stamina.set_testing(False):
+        if paused:
+            assert say(every["openai"]).finish == "stop"
+        else:
+            with pytest.raises(GeneratorFailed, match="status 503"):
+                say(every["openai"])
+    if asked_s.isdigit():
+        assert pauses == ([float(asked_s)] if paused else [])
+    else:
+        assert 0.2 < pauses[0] < 2
+
+
+def test_a_pause_may_be_asked_for_by_a_date() -> None:
+    from datetime import UTC, datetime, timedelta
+    from email.utils import format_datetime
+
+    from rag.generators.openai import _pause_s
+
+    later = _pause_s(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True))
+    assert later is not None
+    assert 50 < later <= 60
+    assert _pause_s(format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)) == 0
+    assert _pause_s("") is None
+
+
+def test_decoding_is_not_grounded_by_a_server(every: dict[str, Generator], behaviour: Behaviour) -> None:
+    with pytest.raises(WrongSetting, match="grounded_decoding"):
+        say(every["openai"], settings=GenerationSettings(grounded=True))
+    assert behaviour.asked == []
+
+
 def test_a_server_that_is_not_there_is_named(models: Models) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -537,3 +633,44 @@ def test_the_key_is_sent_and_never_shown(
     with pytest.raises(WrongSetting, match="must not hold") as refused:
         generators.load("openai:http://user:hidden@localhost/v1#small", models)
     assert "hidden" not in str(refused.value)
+
+
+# ── a server of another make ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def serving(causal: Path) -> Iterator[str]:
+    """`transformers serve` with the copying model, as anybody would start it."""
+    missing = [name for name in ("accelerate", "openai", "typer") if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"`transformers serve` needs {', '.join(missing)}")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(causal), "--host", "127.0.0.1"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(
+        [*command, "--port", str(port), "--device", "cpu"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with stamina.set_testing(False):
+            for attempt in stamina.retry_context(on=OSError, attempts=None, timeout=120, wait_initial=0.2, wait_max=1):
+                with attempt:
+                    assert server.poll() is None, "the server ended by itself"
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        yield f"openai:http://127.0.0.1:{port}/v1#{causal}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_transformers_serve_says_what_the_model_says_here(
+    serving: str, every: dict[str, Generator], models: Models
+) -> None:
+    server = generators.load(serving, models)
+    there, here = say(server), say(every["causal"])
+    assert there.text == here.text
+    assert there.usage.prompt_tokens == here.usage.prompt_tokens
+    assert len(there.pieces) > 3

@@ -1,5 +1,6 @@
 """What every reranker promises: one score a pair, in their order, the same alone and together, errors of our own."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -96,5 +97,19 @@ def test_what_is_no_reranker_is_refused(tmp_path: Path) -> None:
             rerankers.load(name)
     with pytest.raises(ModelNotReady, match="3 outputs"):
         rerankers.load(f"cross_encoder:{tiny_cross_encoder(tmp_path / 'three', 3)}")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ModelNotReady, match="cannot be loaded"):
-        rerankers.load(f"cross_encoder:{tmp_path / 'absent'}")
+        rerankers.load(f"cross_encoder:{tmp_path / 'empty'}")
+
+
+@pytest.mark.parametrize("path", ["./nope", "../nope", "/nope", "~/nope", "~nobody-here/nope", ".nope", "./a/b"])
+def test_a_path_without_a_folder_is_named(path: str) -> None:
+    for name in (path, f"cross_encoder:{path}"):
+        with pytest.raises(ModelNotReady, match=rf"^there is no folder {re.escape(path)}; name the folder of a cross-"):
+            rerankers.load(name)
+
+
+def test_a_path_from_home_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    scores = rerankers.load(f"~/{folder.name}").relevance(PAIRS)
+    assert np.array_equal(scores, rerankers.load(str(folder)).relevance(PAIRS))

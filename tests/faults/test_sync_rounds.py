@@ -42,7 +42,7 @@ HELPER = """
 import json, os, signal, sys
 from contextlib import contextmanager
 import filelock, psutil, selectolax, sqlalchemy.dialects.sqlite
-import rag.batches, rag.cli, rag.cli.sync, rag.embedders.hashing, rag.shapes, rag.snapshots, rag.sync
+import rag.batches, rag.cli, rag.cli.sync, rag.embedders.hashing, rag.shapes.syncs, rag.snapshots, rag.sync
 from rag.store.database import Database
 
 write = Database.write

@@ -30,7 +30,7 @@ from rag.snapshots import Indexes
 from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store import documents as document_store
-from rag.store import writing
+from rag.store import review
 from rag.store.checks import collection_checks
 from rag.store.database import Database
 from rag.store.permitted import Predicate
@@ -241,7 +241,7 @@ class Histories(RuleBasedStateMachine):
         row = data.draw(st.sampled_from(rows))
         try:
             with self.corpus.database.write() as connection:
-                writing.undo_decision(connection, self.corpus.collection, row.id, actor="me")
+                review.undo_decision(connection, self.corpus.collection, row.id, actor="me")
         except Conflict:
             alive = {each.id for each in self.alive()}
             assert row.held_back is None

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from rag.api.answers import documented
 from rag.api.fusing import fusion
 from rag.api.house import House
-from rag.api.models import AskRequest, AskResult
+from rag.api.models.answers import AskRequest, AskResult
 from rag.api.refining import check_reranker, refining
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.api.streams import EventStream, Whole, wants_events
@@ -31,7 +31,7 @@ EVENTS = {
 @router.post("/api/ask", response_model=AskResult, responses={200: EVENTS, **documented(404, 413, 422, 502)})
 async def ask(asked: AskRequest, request: Request, house: TheHouse, principal: Asker) -> Response:
     """Answer a question from the documents that the asker may see; the interaction is logged whatever happens."""
-    house.check_question(asked.question)
+    house.check_question(asked.question or "")
     check_generator(asked.generator, house)
     check_reranker(asked.rerank, house)
     question = await to_thread.run_sync(to_question, asked, house, principal, limiter=house.answers)
@@ -54,19 +54,29 @@ def check_generator(name: str | None, house: House) -> None:
 
 
 def open_answering(house: House, asked: AskRequest, principal: Principal) -> Answering:
-    return house.app.answering(asked.collection, principal.tenant_id, asked.generator, asked.rerank)
+    return house.app.answering(asked.collection, principal.tenant_id, asked.generator, asked.rerank, asked.template)
 
 
 def to_question(asked: AskRequest, house: House, principal: Principal) -> Question:
     """The request with the settings' own values where it names none."""
+    from ulid import ULID
+
     settings = house.app.settings
     return Question(
-        text=asked.question,
+        text=asked.question or "",  # what is asked again is in the log
         k=asked.k or settings.passages,
         mode=asked.mode or settings.mode,  # settings check the mode
         where=None if asked.filter is None else Filter.parse(asked.filter),
         fusion=fusion(asked, house, principal),
         generation=house.app.generation(asked.seed, asked.temperature),
-        conversation_id=asked.conversation_id,
+        conversation_id=str(ULID()) if asked.conversation == "new" else asked.conversation_id,
+        parent=asked.parent,
+        regenerates=asked.regenerate,
         refining=refining(asked, house),
+        strict=settings.strict == "on" if asked.strict is None else asked.strict,
+        abstaining=house.app.abstaining(
+            asked.collection,
+            principal.tenant_id,
+            asked={"mode": asked.mode, "abstain": asked.abstain, "abstain_threshold": asked.abstain_threshold},
+        ),
     )

@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 
 from rag.api.answers import Json, documented
-from rag.api.models import Collections
+from rag.api.models.documents import Collections
 from rag.api.requests import Asker, StrictRoute, TheHouse
-from rag.shapes import collection_json
+from rag.shapes.documents import collection_json
 from rag.store import collections as collection_store
 
 router = APIRouter(tags=["collections"], route_class=StrictRoute)

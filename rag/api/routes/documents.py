@@ -20,26 +20,20 @@ from ingest.errors import Unreadable
 from ingest.types import Metadata
 from rag.api.answers import Json, documented
 from rag.api.house import House
-from rag.api.models import (
-    MAX_ID,
-    CollectionName,
-    DocumentId,
-    Documents,
-    DocumentWhole,
-    IngestResult,
-    Job,
-    Restored,
-    TextRequest,
-)
+from rag.api.models import MAX_ID, CollectionName, DocumentId
+from rag.api.models.documents import Documents, DocumentWhole, IngestResult, Restored, TextRequest
+from rag.api.models.jobs import Job
 from rag.api.problems import response
 from rag.api.requests import Asker, StrictRoute, TheHouse, strict_json
 from rag.corpus import Arrival, Origin, Report
 from rag.errors import NotFound, NotPermitted, WrongUsage
 from rag.jobs import ask_arrivals
-from rag.shapes import document_json, document_whole_json, job_json, problem, report_json, restored_json
+from rag.shapes.documents import document_json, document_whole_json, report_json, restored_json
+from rag.shapes.jobs import job_json
+from rag.shapes.problems import problem
 from rag.store import collections as collection_store
 from rag.store import documents as document_store
-from rag.store import writing
+from rag.store import review, writing
 from rag.store.collections import Collection
 from rag.store.filters import Filter
 from rag.store.jobs import Job as StoredJob
@@ -290,7 +284,7 @@ def restore(document_id: Id, house: TheHouse, principal: Asker) -> Json:
             found = document_store.get(connection, predicate, at, document_id)  # one that stands: a conflict, below
         if principal.labels is not None and found.owner != principal.user:
             raise NotPermitted("this token is bound to labels; it restores its own documents only")
-        written = writing.restore_document(connection, collection, document_id, actor=principal.user)
+        written = review.restore_document(connection, collection, document_id, actor=principal.user)
     return Json(restored_json(document_id, written))
 
 

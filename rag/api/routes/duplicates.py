@@ -5,14 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from rag.api.answers import Json, documented
-from rag.api.models import MAX_ID, CollectionName, DuplicateLevel, Duplicates, DuplicateScope, Undone
+from rag.api.models import MAX_ID, CollectionName
+from rag.api.models.duplicates import DuplicateLevel, Duplicates, DuplicateScope, Undone
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.errors import NotPermitted
-from rag.shapes import duplicates_json
+from rag.shapes.duplicates import duplicates_json
 from rag.store import collections as collection_store
 from rag.store import decisions as decision_store
 from rag.store.permitted import Predicate
-from rag.store.writing import undo_decision
+from rag.store.review import undo_decision
 
 router = APIRouter(tags=["duplicates"], route_class=StrictRoute)
 

@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from rag.api.answers import Json, documented
-from rag.api.models import MAX_ID, EvaluationComparison, EvaluationRun, Evaluations
+from rag.api.models import MAX_ID
+from rag.api.models.evaluations import EvaluationComparison, EvaluationRun, Evaluations
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.errors import NotPermitted
 from rag.runs import averaged, compare, figures, rescored, with_figures, worst
-from rag.shapes import comparison_json, evaluation_json, judged_query_json
+from rag.shapes.evaluations import comparison_json, evaluation_json, judged_query_json
 from rag.store import evaluations as evaluation_store
 from rag.types import Principal
 

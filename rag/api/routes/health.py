@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from rag.api.answers import Json, documented
-from rag.api.models import Health, Readiness
+from rag.api.models.health import Health, Readiness
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.app import App
 from rag.errors import NotFound, RagError

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import FiniteFloat
 
 from rag.api.answers import Json, documented
-from rag.api.models import ULID, FeedbackRequest, FeedbackResult, Interactions, InteractionWhole
+from rag.api.models import ULID
+from rag.api.models.interactions import FeedbackRequest, FeedbackResult, Interactions, InteractionWhole
 from rag.api.requests import Asker, StrictRoute, TheHouse, utc
 from rag.errors import NotFound
-from rag.shapes import interaction_json
+from rag.shapes.interactions import interaction_json
 from rag.store import interactions as interaction_store
 from rag.types import Interaction, Principal
 

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from rag.api.answers import Json, documented
-from rag.api.models import MAX_ID, Job, JobItems, Jobs
+from rag.api.models import MAX_ID
+from rag.api.models.jobs import Job, JobItems, Jobs
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.api.watching import JobEvents
-from rag.shapes import job_item_json, job_json
+from rag.shapes.jobs import job_item_json, job_json
 from rag.store import jobs as job_store
 from rag.store.jobs import Job as StoredJob
 from rag.store.jobs import State

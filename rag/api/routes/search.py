@@ -4,12 +4,14 @@ from fastapi import APIRouter
 
 from rag.api.answers import Json, documented
 from rag.api.fusing import fusion
-from rag.api.models import SearchRequest, SearchResult
+from rag.api.house import House
+from rag.api.models.searching import SearchRequest, SearchResult
 from rag.api.refining import check_reranker, refining
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.search import Search, search
-from rag.shapes import search_json
+from rag.shapes.searching import search_json
 from rag.store.filters import Filter
+from rag.types import Principal
 
 router = APIRouter(tags=["search"], route_class=StrictRoute)
 
@@ -17,6 +19,10 @@ router = APIRouter(tags=["search"], route_class=StrictRoute)
 @router.post("/api/search", response_model=SearchResult, responses=documented(404, 413, 422))
 def find(asked: SearchRequest, house: TheHouse, principal: Asker) -> Json:
     """The best passages among what the asker may see, best first, as of the last committed change."""
+    return Json(searched(asked, house, principal))
+
+
+def searched(asked: SearchRequest, house: House, principal: Principal) -> dict[str, object]:
     house.check_question(asked.query)
     check_reranker(asked.rerank, house)
     app = house.app
@@ -28,4 +34,4 @@ def find(asked: SearchRequest, house: TheHouse, principal: Asker) -> Json:
         principal,
         app.reranker(asked.rerank),
     )
-    return Json(search_json(found, asked.query, mode, asked.k))
+    return search_json(found, asked.query, mode, asked.k)

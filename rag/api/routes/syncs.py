@@ -7,12 +7,15 @@ from fastapi.responses import Response
 
 from rag import sync as syncing
 from rag.api.answers import Json, documented
-from rag.api.models import CollectionName, Job, SyncDifference, Syncs
+from rag.api.models import CollectionName
+from rag.api.models.jobs import Job
+from rag.api.models.syncs import SyncDifference, Syncs
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.corpus import Corpus
 from rag.errors import NotPermitted
 from rag.jobs import ask_sync
-from rag.shapes import difference_json, job_json, sync_json
+from rag.shapes.jobs import job_json
+from rag.shapes.syncs import difference_json, sync_json
 from rag.store import syncs as sync_store
 from rag.types import Principal
 

@@ -4,11 +4,11 @@ from fastapi import APIRouter
 
 from rag.api.answers import Json, documented
 from rag.api.fusing import fusion
-from rag.api.models import WhyRequest, WhyResult
+from rag.api.models.searching import WhyRequest, WhyResult
 from rag.api.refining import check_reranker, refining
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.search import Search
-from rag.shapes import why_json
+from rag.shapes.searching import why_json
 from rag.store.filters import Filter
 
 router = APIRouter(tags=["search"], route_class=StrictRoute)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rag.errors import ModelNotReady, WrongSetting
+from rag.folders import model_folder
 
 Stamp = dict[str, list[int]]  # file → [size in bytes, modification time in ns]
 
@@ -70,19 +71,20 @@ def stamp(folder: Path) -> Stamp:
 def resolve(name: str) -> Source:
     """What `name` means: a packaged model, `owner/name[@revision]` on the hub, or the path of a folder.
 
-    Raises WrongSetting when it is none of these, ModelNotReady when a packaged model's package is not installed.
+    Raises WrongSetting when it is none of these, ModelNotReady when a packaged model's package is not installed, or
+    there is no folder of this path.
     """
     short = name.removeprefix("sentence-transformers/")
     if short in PACKAGED:
         return _packaged(short, PACKAGED[short])
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = model_folder(name, f"name one that holds a model, a model on the hub (owner/name), or {', '.join(PACKAGED)}")
+    if path is not None:
         where = path.resolve()
         digest = hashlib.sha256(str(where).encode("utf-8", "surrogateescape")).hexdigest()[:8]
         return Source(where.name, f"{where.name}-{digest}", "", where)
     owner, slash, rest = name.partition("/")
     model, _, revision = rest.partition("@")
-    if slash and owner and model and "/" not in model and owner not in (".", "..", "~"):
+    if slash and owner and model and "/" not in model:
         key = f"{owner}--{model}" + (f"-{revision}" if revision else "")
         return Source(f"{owner}/{model}", key, revision, None)
     raise WrongSetting(

@@ -1,0 +1,145 @@
+"""Does confidence tell questions with an answer from those without: fitted, held out, and carried over to other sets.
+
+    python benchmarks/abstention.py [DATA] [--fit]
+
+DATA is a data folder that is kept between runs (a temporary one without it): the sets are taken in as `rag calibrate`
+does. clapnq-dev brings its own questions without an answer; of the other sets every question is asked once more with
+its judged documents out of sight. Each set counts by SHARES, and has an intercept of its own while weights are fitted,
+so that no weight learns which set a question is from; the default's intercept is clapnq-dev's.
+
+--fit prints the weights for rag/confidence.py. The result holds, for clapnq-dev, five folds (those of the other sets in
+every fit), one question left out of which no other set knows: fitted on the others alone; and the folds of clapnq-dev
+alone, as `rag calibrate` would fit it.
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import measuring
+import numpy as np
+from numpy.typing import NDArray
+
+from rag import config
+from rag.app import opening
+from rag.calibrate import Interval, Judged, aurc, auroc, below_refused, calibrate, curve, fit, gather, interval
+from rag.confidence import DEFAULTS, FEATURES, OF_MODE, THRESHOLD, Model
+from rag.evaluate import Way, read_folder
+from rag.search import Fusion
+from rag.tune import fold_of
+from rag.types import Mode
+
+OWN = "clapnq-dev"
+SHARES = {OWN: 6.0, "xquad-en": 1.0, "scifact": 0.5, "liveqa-med-nih": 0.5}
+MOST = 600  # questions of a set, the first by their ids' digests
+STRENGTH = 0.004  # of the prior around 0, in shares
+FOLDS = 5
+MODES: tuple[Mode, ...] = ("hybrid", "semantic", "keyword")
+
+
+def read(name: str, data: Path, mode: Mode) -> Judged:
+    """Take the set in, if it is not, and search for every question."""
+    folder = read_folder(measuring.DATA / name)
+    ingested = measuring.rag("ingest", str(folder.corpus), "--collection", folder.collection, data=data)
+    subprocess.run(ingested, check=True, stdout=subprocess.DEVNULL)
+    fold = fold_of(folder.examples, max(1, -(-len(folder.examples) // MOST)))
+    examples = [example for example, number in zip(folder.examples, fold, strict=True) if number == 0]
+    settings = config.load({"data": data, "collection": folder.collection}).settings
+    with opening(settings) as app:
+        way = Way(mode, Fusion())
+        return gather(app.opened(), examples, way, settings.passages, app.local(), hide=name != OWN)
+
+
+def fitted(sets: dict[str, Judged], rows: dict[str, NDArray[np.int64]], mode: Mode, base: str) -> Model:
+    """The model of these rows of each set, with the intercept of `base`."""
+    used = [name for name in sets if len(rows[name])]
+    shown = [name in OF_MODE[mode] for name in FEATURES]
+    features = np.concatenate([sets[name].features[rows[name]] for name in used]) * shown
+    target = np.concatenate([sets[name].answerable[rows[name]] for name in used])
+    importance = np.concatenate([np.full(len(rows[name]), SHARES[name] / len(rows[name])) for name in used])
+    group = np.concatenate([np.full(len(rows[name]), number) for number, name in enumerate(used)])
+    weights, biases = fit(features, target, [0.0] * len(FEATURES), STRENGTH, importance, group)
+    return Model(tuple(weights.tolist()), float(biases[used.index(base)]))
+
+
+def confidence(model: Model, judged: Judged) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-(judged.features @ np.asarray(model.weights) + model.bias))))
+
+
+def told(likely: NDArray[np.float64], judged: Judged, threshold: float) -> dict[str, object]:
+    """The figures of one set, at a threshold."""
+    points, refused = curve(likely, judged.right), likely < threshold
+    return {
+        "auroc": shown(interval(likely, judged.answerable)),
+        "aurc": round(aurc(points), 4),
+        "threshold": round(threshold, 4),
+        "refused_answerable": round(float(refused[judged.answerable].mean()), 4),
+        "refused_unanswerable": round(float(refused[~judged.answerable].mean()), 4),
+        "curve": [[round(point.coverage, 3), round(point.risk, 4)] for point in points[:: max(1, len(points) // 20)]],
+    }
+
+
+def shown(value: Interval) -> dict[str, float]:
+    return {"value": round(value.value, 4), "low": round(value.low, 4), "high": round(value.high, 4)}
+
+
+def measured(sets: dict[str, Judged], mode: Mode) -> dict[str, object]:
+    everything = {name: np.arange(len(judged.examples)) for name, judged in sets.items()}
+    nothing = np.empty(0, np.int64)
+    own = sets[OWN]
+    fold = fold_of(own.examples, FOLDS)
+    held = np.empty(len(fold))
+    for number in range(FOLDS):
+        model = fitted(sets, everything | {OWN: np.flatnonzero(fold != number)}, mode, OWN)
+        held[fold == number] = confidence(model, own)[fold == number]
+    result: dict[str, object] = {"five_folds": told(held, own, THRESHOLD)}
+    cosine = own.features[:, FEATURES.index("cosine")]
+    result["cosine_alone"] = told(cosine, own, below_refused(cosine, own.answerable, 0.05))
+    alone = calibrate(own, DEFAULTS[mode], mode)
+    result["calibrated_alone"] = {
+        "how": alone.how,
+        "auroc": shown(Interval(alone.auroc.value, alone.auroc.low, alone.auroc.high)),
+        "refused_answerable": round(alone.refused_answerable, 4),
+        "refused_unanswerable": round(alone.refused_unanswerable, 4),
+        "tried": {way.how: [round(way.auroc, 4), round(way.log_loss, 4)] for way in alone.tried},
+    }
+    result["left_out"] = {
+        name: {
+            "auroc": round(
+                auroc(confidence(fitted(sets, everything | {name: nothing}, mode, base), judged), judged.answerable), 4
+            ),
+            "cosine_alone": round(auroc(judged.features[:, FEATURES.index("cosine")], judged.answerable), 4),
+        }
+        for name, judged in sets.items()
+        for base in [next(other for other in sets if other != name)]
+    }
+    result["default_weights"] = {
+        name: told(confidence(DEFAULTS[mode], judged), judged, THRESHOLD) for name, judged in sets.items()
+    }
+    return result
+
+
+def main(data: Path, *, print_weights: bool) -> None:
+    results: dict[str, object] = {"threshold": THRESHOLD}
+    for mode in MODES:
+        sets = {name: read(name, data, mode) for name in SHARES}
+        if print_weights:
+            everything = {name: np.arange(len(judged.examples)) for name, judged in sets.items()}
+            model = fitted(sets, everything, mode, OWN)
+            rounded = replace(
+                model, weights=tuple(round(weight, 2) for weight in model.weights), bias=round(model.bias, 2)
+            )
+            print(mode, rounded, flush=True)
+        results[mode] = measured(sets, mode)
+    measuring.write("abstention", results)
+
+
+if __name__ == "__main__":
+    arguments = [one for one in sys.argv[1:] if one != "--fit"]
+    if arguments:
+        main(Path(arguments[0]), print_weights="--fit" in sys.argv)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(Path(folder), print_weights="--fit" in sys.argv)

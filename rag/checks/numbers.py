@@ -1,0 +1,393 @@
+"""Numbers as they were meant, with their units: "3.5 million", "1.190,5", "twenty-five km", "half", "2nd", "3.10.1"."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rag.checks.places import ENOUGH, Places, shared
+from rag.checks.units import SHARE, SYMBOLS, Unit, rounds_to, same_amount, units_named
+from rag.language import ORDINALS, SCALES, SMALL, STOPWORDS, TENS, stem
+from rag.types import Reason, ReasonKind
+
+_FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75, "⅓": 1 / 3, "⅔": 2 / 3, "⅛": 0.125}
+_SHARES = {"half": 0.5, "halves": 0.5, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25, "fifth": 0.2,
+           "fifths": 0.2, "tenth": 0.1, "tenths": 0.1}  # fmt: skip
+_SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "bn": 1e9, "tn": 1e12}
+_OTHER_SCALES = {
+    "millionen": 1e6, "millions": 1e6, "mio": 1e6, "millones": 1e6, "milioni": 1e6, "milhões": 1e6, "miljoen": 1e6,
+    "billions": 1e9,
+    "milliarden": 1e9, "milliards": 1e9, "mrd": 1e9, "miliardi": 1e9, "miljard": 1e9, "thousands": 1e3,
+    "tausend": 1e3, "mille": 1e3,
+    "mil": 1e3, "mila": 1e3, "duizend": 1e3, "mn": 1e6,
+}  # fmt: skip
+_HEDGES = frozenset(
+    [
+        "about",
+        "around",
+        "approximately",
+        "approx",
+        "roughly",
+        "nearly",
+        "almost",
+        "circa",
+        "ca",
+        "etwa",
+        "rund",
+        "ungefähr",
+        "environ",
+        "unos",
+        "cerca",
+    ]
+)
+_JOINING = frozenset(("-", "–", "—", "to", "and", "or", "bis", "à", "a", "e", "et", "und", "y", "tot"))
+_NUMERAL = re.compile(
+    rf"(?<![\w.,])(?:[vV](?=\d))?(?P<sign>(?<!\S)[-−](?=\d)|~|≈)?(?:(?P<money>US\$|[{SYMBOLS}])\s?)?"
+    r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|"
+    r"\d{1,3}(?:['’\u00a0\u202f ]\d{3})+(?![\d])(?:[.,]\d+)?|\d+(?:[.,]\d+)*)"
+    r"(?P<part>[½¼¾⅓⅔⅛])?(?P<suffix>(?:st|nd|rd|th|s|k|K|M|bn|tn|x)(?!\w))?(?!\d)(?P<attached>[A-Za-zµ]{1,5}(?!\w))?(?!\w)"
+)
+_VERSION = re.compile(r"\d+(?:\.\d+){2,}(?<!\.\d{3})|\d+(?:\.\d+){3,}")
+_AFTER = re.compile(r"[\s\u00a0-]?(?P<unit>%|°\s?[CFcf]\b|°|[€£¥₹$](?!\d)|[A-Za-zÀ-ÿµ]+(?:/[sh]\b|[²³])?)")
+_SPELLED = re.compile(r"[a-z]+", re.IGNORECASE)
+_BLANKS = re.compile(r"[\s-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number as it was meant, text[start:end], its unit included."""
+
+    start: int
+    end: int
+    value: float
+    others: tuple[float, ...]  # other readings of the same digits: 1.000 is one, or a thousand
+    units: tuple[Unit, ...]  # what the unit may be; empty when there is none
+    noun: str  # the stem of the word that follows, "" when there is none: 9 *touchdowns*
+    written: str  # the number alone
+    text: str  # with its unit
+    soft: bool = False  # heard when it stands in the text, not asked for: "one", "a" minute, "first"
+    hedged: bool = False  # "about 5"
+    ordinal: bool = False
+    version: str = ""  # 3.10.1, an address: no number, but the same or not
+
+    @property
+    def unit(self) -> str:
+        """The unit as shown, "" when there is none."""
+        return self.units[0].name if self.units else ""
+
+
+def quantities(text: str) -> list[Quantity]:
+    """The numbers of a text in order, in figures and in words, with scale and unit."""
+    found = sorted((*_in_figures(text), *_in_words(text)), key=lambda one: one.start)
+    for i in range(len(found) - 2, -1, -1):  # 3-5 years, 72 and 98 percent: the unit is that of both
+        one, following = found[i], found[i + 1]
+        between = text[one.end : following.start].strip().lower()
+        if following.units and not one.units and not one.noun and between in _JOINING and not one.ordinal:
+            found[i] = replace(one, units=following.units)
+    return found
+
+
+def _in_figures(text: str) -> Iterator[Quantity]:
+    for match in _NUMERAL.finditer(text):
+        digits, suffix = match["digits"], match["suffix"] or ""
+        if match["attached"] and not units_named(match["attached"]):
+            continue  # 2FA, 3D
+        value, *others = _values(digits)
+        value += _FRACTIONS.get(match["part"] or "", 0.0)
+        scale = _SUFFIXES.get(suffix, 1.0)
+        end = match.start("attached") if match["attached"] else match.end()
+        unit, noun, units_end, named_scale = _what_follows(text, end)
+        scale *= named_scale
+        if match["money"]:
+            units = units_named("$" if match["money"] == "US$" else match["money"])
+        else:
+            units = units_named(unit) if unit else ()
+        if suffix in ("st", "nd", "rd", "th"):
+            units, units_end = (), end
+        if (match["sign"] or "") in ("-", "−"):
+            value, others = -value, [-one for one in others]
+        whole_end = units_end if units or named_scale != 1.0 else end
+        yield Quantity(
+            match.start(),
+            whole_end,
+            value * scale,
+            tuple(one * scale for one in others),
+            units,
+            noun,
+            text[match.start() : end].strip(),
+            text[match.start() : whole_end].strip(),
+            hedged=(match["sign"] or "") in ("~", "≈") or _is_hedged(text, match.start()),
+            ordinal=suffix in ("st", "nd", "rd", "th"),
+            version=digits if _VERSION.fullmatch(digits) else "",
+        )
+
+
+def _values(digits: str) -> list[float]:
+    """What the digits may mean: English and continental separators; of a version such as 3.10.1 its first part."""
+    bare = re.sub(r"['’\u00a0\u202f ]", "", digits)
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", bare):
+        return [
+            float(bare.replace(",", "")),
+            *([float(bare.replace(",", "."))] if bare.count(",") == 1 and "." not in bare else []),
+        ]
+    if re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+", bare):
+        return [float(bare.replace(".", "").replace(",", "."))]
+    if re.fullmatch(r"\d+[.,]\d+", bare):
+        plain = float(bare.replace(",", "."))
+        return [plain, float(bare.replace(".", ""))] if re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", bare) else [plain]
+    if bare.isdigit():
+        return [float(bare)]
+    return [float(re.split(r"[.,]", bare)[0])]
+
+
+def _what_follows(text: str, at: int) -> tuple[str, str, int, float]:
+    """The unit after a number ("" when there is none), the stem of the word that follows, where they end, the scale."""
+    scale = 1.0
+    match = _AFTER.match(text, at)
+    word = match["unit"] if match else ""
+    if match and (found := SCALES.get(word.lower(), _OTHER_SCALES.get(word.lower(), 1.0))) != 1.0:
+        scale, at = found, match.end()
+        match = _AFTER.match(text, at)
+        word = match["unit"] if match else ""
+        if word.lower() in ("de", "of"):
+            match = _AFTER.match(text, match.end()) if match else None
+            word = match["unit"] if match else ""
+    if not match:
+        return "", "", at, scale
+    if units_named(word.replace(" ", "")):
+        return word.replace(" ", ""), "", match.end(), scale
+    further = _AFTER.match(text, match.end()) if word.isalpha() and word.lower() not in STOPWORDS else None
+    if further and len(further["unit"]) > 2 and units_named(further["unit"]):  # 30 calendar days
+        return further["unit"], "", further.end(), scale
+    lowered = word.lower()
+    return "", "" if lowered in STOPWORDS else stem(lowered), at, scale
+
+
+def _is_hedged(text: str, start: int) -> bool:
+    before = text[max(0, start - 16) : start].rstrip().rpartition(" ")[2]
+    return before.lower().strip("(") in _HEDGES
+
+
+_BEGIN = frozenset(
+    (
+        *SMALL,
+        *TENS,
+        *SCALES,
+        *ORDINALS,
+        *_SHARES,
+        "twice",
+        "double",
+        "doubles",
+        "triple",
+        "once",
+        "a",
+        "an",
+        "per",
+        "each",
+        "every",
+    )
+)
+
+
+def _in_words(text: str) -> Iterator[Quantity]:
+    """Numbers written in words: twenty-five, two hundred, third, half, two thirds, an hour."""
+    spelled = list(_SPELLED.finditer(text))
+    at = 0
+    while at < len(spelled):
+        if spelled[at].group().lower() not in _BEGIN:
+            at += 1
+            continue
+        taken, found = _one_in_words(text, spelled, at)
+        if found:
+            yield found
+        at += max(taken, 1)
+
+
+def _one_in_words(text: str, spelled: Sequence[re.Match[str]], at: int) -> tuple[int, Quantity | None]:
+    """How many words from spelled[at] on make a number, and the number."""
+    total, group, n = 0.0, 0.0, at
+    while n < len(spelled) and (n == at or _BLANKS.fullmatch(text, spelled[n - 1].end(), spelled[n].start())):
+        name = spelled[n].group().lower()
+        part = _small(name)
+        if part is not None and (
+            group == 0 or group % 100 == 0 or (group % 10 == 0 and part < 10 and group % 100 >= 20)
+        ):
+            group += part
+        elif name in SCALES and (group or (n == at and _article_before(text, spelled, at))):
+            group = max(group, 1.0) * SCALES[name]
+            if SCALES[name] >= 1000:
+                total, group = total + group, 0.0
+        elif not (
+            name == "and"
+            and (group >= 100 or total)
+            and n + 1 < len(spelled)
+            and _small(spelled[n + 1].group().lower())
+        ):
+            break
+        n += 1
+    if n > at:
+        return n - at, _counted(text, spelled, at, n, total + group)
+    return _odd_one(text, spelled, at)
+
+
+def _small(name: str) -> float | None:
+    if name in SMALL:
+        return SMALL[name]
+    return TENS.get(name)
+
+
+def _article_before(text: str, spelled: Sequence[re.Match[str]], at: int) -> bool:
+    return at > 0 and spelled[at - 1].group().lower() in ("a", "an", "per", "the")
+
+
+def _counted(text: str, spelled: Sequence[re.Match[str]], first: int, after: int, value: float) -> Quantity | None:
+    start, end = spelled[first].start(), spelled[after - 1].end()
+    written = text[start:end]
+    follows = (
+        spelled[after].group().lower()
+        if after < len(spelled) and text[end : spelled[after].start()].strip("- ") == ""
+        else ""
+    )
+    if follows in _SHARES and (follows.endswith("s") or value == 1) and follows != "seconds":
+        share = value * _SHARES[follows]
+        return _plain(text, start, spelled[after].end(), share, (SHARE,))
+    unit, noun, unit_end, scale = _what_follows(text, end)
+    units = units_named(unit) if unit else ()
+    return Quantity(
+        start,
+        unit_end if unit else end,
+        value * scale,
+        (),
+        units,
+        noun,
+        written,
+        text[start : unit_end if unit else end],
+        soft=written.lower() == "one" and not unit,
+        hedged=_is_hedged(text, start),
+    )
+
+
+def _plain(
+    text: str,
+    start: int,
+    end: int,
+    value: float,
+    units: tuple[Unit, ...] = (),
+    *,
+    noun: str = "",
+    soft: bool = False,
+    ordinal: bool = False,
+) -> Quantity:
+    """A number whose every word belongs to it."""
+    written = text[start:end]
+    return Quantity(start, end, value, (), units, noun, written, written, soft=soft, ordinal=ordinal)
+
+
+def _odd_one(text: str, spelled: Sequence[re.Match[str]], at: int) -> tuple[int, Quantity | None]:
+    match = spelled[at]
+    name = match.group().lower()
+    before = spelled[at - 1].group().lower() if at else ""
+    follows = (
+        spelled[at + 1].group()
+        if at + 1 < len(spelled) and text[match.end() : spelled[at + 1].start()] in (" ", "-")
+        else ""
+    )
+    if (name in ORDINALS and name != "second") or (
+        name == "second" and before in ("the", "a", "its", "their", "our", "your")
+    ):
+        value = float(ORDINALS.index(name) + 1)
+        soft = name in ("first", "second")
+        return 1, _plain(text, *match.span(), value, noun=stem(follows), soft=soft, ordinal=True)
+    if name in ("half", "halves") or (name in ("third", "quarter", "fifth", "tenth") and before in ("a", "one")):
+        return 1, _plain(text, *match.span(), _SHARES[name], (SHARE,), soft=name == "half")
+    if name in ("twice", "double", "doubles", "triple", "once"):
+        value = {"twice": 2.0, "triple": 3.0, "once": 1.0}.get(name, 2.0)
+        return 1, _plain(text, *match.span(), value, soft=True)
+    if (
+        name in ("a", "an", "per", "each", "every")
+        and follows
+        and (units := units_named(follows.lower()))
+        and len(follows) > 2
+    ):
+        end = spelled[at + 1].end()
+        return 2, _plain(text, match.start(), end, 1.0, units, soft=True)
+    return 1, None
+
+
+# ── comparing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _same_value(one: Quantity, other: Quantity) -> bool:
+    if one.version or other.version:
+        return one.version == other.version
+    readings, theirs = (one.value, *one.others), (other.value, *other.others)
+    if any(abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1.0) for a in readings for b in theirs):
+        return True
+    return one.hedged and rounds_to(other.value, one.value)
+
+
+def agree(one: Quantity, other: Quantity) -> bool:
+    """Whether two numbers say the same: one value in the same unit or without one, or the same amount converted."""
+    if not one.units and not other.units:
+        return _same_value(one, other)
+    if one.units and other.units:
+        if set(one.units) & set(other.units):
+            return _same_value(one, other)
+        return same_amount(one.value, one.units, one.written, other.value, other.units, other.written)
+    bare, dressed = (other, one) if one.units else (one, other)
+    if dressed.units[0].dimension == "share":  # "0.5" and "50 %"
+        amounts = (one.units or (SHARE,), other.units or (SHARE,))
+        if same_amount(one.value, amounts[0], one.written, other.value, amounts[1], other.written):
+            return True
+    return _same_value(one, other) and not (bare is other and bare.noun)  # 50 characters are not 50 bytes
+
+
+def compare(
+    ours: Sequence[Quantity], theirs: Sequence[Quantity], place: Places, their_place: Places
+) -> tuple[list[Reason], list[Reason]]:
+    """For the numbers that the text does not bear out: conflicts with one of its numbers, and what it does not have.
+
+    A conflict is the same value in another unit, another value of the same thing (the same noun or unit), or another
+    value in the same place. The places give the neighbours of a span of the sentence and of the text.
+    """
+    conflicts, missing = [], []
+    for one in ours:
+        if one.soft:
+            continue
+        here = place(one.start, one.end)
+        near = {id(other): shared(here, their_place(other.start, other.end)) for other in theirs}
+        same = [other for other in theirs if agree(one, other)]
+        if same:
+            rivals = [
+                other for other in theirs if near[id(other)] > ENOUGH and not any(_says(mine, other) for mine in ours)
+            ]
+            rivals = [other for other in rivals if near[id(other)] > max(near[id(match)] for match in same)]
+        else:
+            rivals = [other for other in theirs if _unlike(one, other)] if one.units else []
+            rivals = rivals or [
+                other
+                for other in theirs
+                if near[id(other)] >= ENOUGH
+                or (_same_thing(one, other) and not any(agree(mine, other) for mine in ours))
+            ]
+        if rivals:
+            rival = max(rivals, key=lambda other: near[id(other)])
+            kind: ReasonKind = "unit" if one.units and _unlike(one, rival) else "number"
+            conflicts.append(Reason(kind, f"{one.text} against {rival.text} in the text"))
+        elif not same:
+            missing.append(Reason("number", f"the number {one.text} is not in the text"))
+    return conflicts, missing
+
+
+def _says(one: Quantity, other: Quantity) -> bool:
+    return agree(one, other) and bool(one.units) == bool(other.units)
+
+
+def _unlike(one: Quantity, other: Quantity) -> bool:
+    """Whether two numbers have the same value, but of different units, or of a unit and of something else."""
+    return _same_value(one, other) and bool(other.units or other.noun)
+
+
+def _same_thing(one: Quantity, other: Quantity) -> bool:
+    if one.units or other.units:
+        return bool({unit.dimension for unit in one.units} & {unit.dimension for unit in other.units})
+    return one.ordinal == other.ordinal and bool(one.noun) and one.noun == other.noun

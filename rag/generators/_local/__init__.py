@@ -1,0 +1,1 @@
+"""Local models: loading, prompting, and decoding many requests at once. What is imported here loads torch."""

@@ -1,0 +1,58 @@
+"""Citation recall: how many of the answer's sentences are borne out by the passages they mark."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag.language import content_stems
+from rag.scorers._applies import does_not_apply, identifier, why_not
+from rag.scorers._spans import marked_span
+from rag.support import Claim, claims, judge
+from rag.types import Example, Interaction, Models, Score, Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class CitationRecall:
+    """The share of the answer's sentences that the passages they mark support, one of them alone or all together.
+
+    Range 0…1, higher is better; a sentence without a marker counts as not supported, so an answer without any scores 0.
+    Sentences without any content word state nothing and are not counted. Does not apply to abstentions, nor without
+    passages. After the citation recall of ALCE (Gao et al. 2023, "Enabling Large Language Models to Generate Text with
+    Citations"), with rag/support.py in place of an entailment model; what several passages say together is what their
+    best spans say.
+    """
+
+    name: str = "citation_recall"
+    version: str = "1"
+
+    def score(
+        self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
+    ) -> list[Score | None]:
+        return [self._score(interaction) for interaction in interactions]
+
+    def _score(self, interaction: Interaction) -> Score:
+        if (why := why_not(interaction)) or interaction.answer is None:
+            return does_not_apply(self, why or "there is no answer")
+        stated = [claim for claim in claims(interaction.answer.text) if content_stems(claim.text)]
+        if not stated:
+            return does_not_apply(self, "the answer states nothing")
+        texts = [passage.text for passage in interaction.passages]
+        bare = [claim.text for claim in stated if not _borne_out(claim, texts)]
+        held = len(stated) - len(bare)
+        label = f"{held} of {len(stated)} sentences borne out by what they mark"
+        return Score(self.name, held / len(stated), label, " | ".join(bare) or None, identifier=identifier(self))
+
+
+def _borne_out(claim: Claim, texts: Sequence[str]) -> bool:
+    marked = [texts[n - 1] for n in claim.numbers if 1 <= n <= len(texts)]
+    found = [(text, span) for text in marked if (span := marked_span(claim.text, text))]
+    if any(span.support.verdict == "supported" for _, span in found):
+        return True
+    if len(found) < 2:
+        return False
+    together = "\n\n".join(text[span.start : span.end] for text, span in found)
+    return judge(claim.text, together).verdict == "supported"
+
+
+def load(models: Models) -> Scorer:
+    """The scorer; it uses no model."""
+    return CitationRecall()

@@ -1,0 +1,133 @@
+"""What the checks know of numbers, units, dates, names, negation and short forms, one case each way."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.checks.numbers import agree, quantities
+from rag.checks.reading import read
+from rag.support import judge
+
+
+def kinds(sentence: str, text: str) -> set[str]:
+    return {reason.kind for reason in judge(sentence, text).reasons} - {"words"}
+
+
+AMOUNTS = "It needs {} to run."
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "other", "kind"),
+    [
+        ("5 km", "3.1 miles", "5 miles", "unit"),
+        ("2 hours", "120 minutes", "90 minutes", "number"),
+        ("250 ms", "0.25 seconds", "250 seconds", "unit"),
+        ("1 GB", "1024 MB", "1 MB", "unit"),
+        ("2 GiB", "2048 MiB", "2 MiB", "unit"),
+        ("80 kg", "176 pounds", "80 pounds", "unit"),
+        ("20 °C", "68 °F", "20 °F", "unit"),
+        ("50 %", "50 percent", "60 %", "number"),
+        ("half", "50 %", "25 %", "number"),
+        ("$5", "5 dollars", "€5", "unit"),
+        ("90 days", "three months", "90 weeks", "unit"),
+        ("two weeks", "14 days", "two days", "unit"),
+        ("50 characters", "fifty characters", "50 bytes", "unit"),
+        ("1,500 rows", "1500 rows", "15,000 rows", "number"),
+        ("twenty-four rows", "24 rows", "42 rows", "number"),
+        ("a dozen rows", "12 rows", "20 rows", "number"),
+        ("two hundred and fifty-six rows", "256 rows", "265 rows", "number"),
+        ("version 3.10.1", "version 3.10.1", "version 3.10.2", "number"),
+        ("3,5 kg", "3.5 kg", "35 kg", "number"),
+        ("5,280,000 rows", "about 5.3 million rows", "about 6 million rows", "number"),
+        ("3-5 years", "36-60 months", "3-5 months", "unit"),
+        ("64GB of memory", "64 GB of memory", "64 MB of memory", "unit"),
+    ],
+)
+def test_amounts(text: str, same: str, other: str, kind: str) -> None:
+    assert kinds(AMOUNTS.format(same), AMOUNTS.format(text)) == set()
+    assert kind in kinds(AMOUNTS.format(other), AMOUNTS.format(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "other"),
+    [
+        ("3 October 2022", "October 3, 2022", "3 October 2021"),
+        ("2022-10-03", "the 3rd of October 2022", "2022-10-04"),
+        ("10/03/2022", "2022-10-03", "2022-11-03"),
+        ("3.10.2022", "3. Oktober 2022", "3. November 2022"),
+        ("3 October 2022", "Oct. 3, 2022", "Nov. 3, 2022"),
+        ("3 October 2022", "October 2022", "September 2022"),
+        ("3 October 2022", "2022", "2012"),
+        ("14:30", "2:30 p.m.", "3:30 p.m."),
+        ("Monday", "Monday", "Tuesday"),
+        ("1984", "the 1980s", "the 1990s"),
+        ("le 3 mars 2015", "3 March 2015", "3 May 2015"),
+    ],
+)
+def test_dates(text: str, same: str, other: str) -> None:
+    assert kinds(f"The bridge was closed on {same}.", f"The bridge was closed on {text}.") == set()
+    assert "date" in kinds(f"The bridge was closed on {other}.", f"The bridge was closed on {text}.")
+
+
+def test_what_looks_like_a_date_and_is_none() -> None:
+    for text in ("You may march on.", "Keys of 2048 bits", "RFC 2017 of port 8000", "1/2000 of them", "version 1.2.10"):
+        assert read(text).dates == (), text
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "other"),
+    [
+        (
+            "Send the logs to Loki in batches.",
+            "Send the logs in batches to Loki.",
+            "Send the logs to Splunk in batches.",
+        ),
+        ("Django has forms.", "Forms: Django has them.", "Flask has forms."),
+        ("Use GitHub Actions for builds.", "Use Github-Actions for builds.", "Use GitLab Actions for builds."),
+        ("The API needs a token.", "The application programming interface needs a token.", "The CLI needs a token."),
+        ("A JSON Web Token is signed.", "A JWT is signed.", "A CSV is signed."),
+        ("We met at NASA.", "We met at N.A.S.A.", "We met at ESA."),
+    ],
+)
+def test_names(text: str, same: str, other: str) -> None:
+    assert "name" not in kinds(same, text)
+    assert "name" in kinds(other, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "other"),
+    [
+        ("It does not store passwords.", "It doesn't store passwords.", "It stores passwords."),
+        ("It is possible to log in twice.", "To log in twice is possible.", "It is impossible to log in twice."),
+        ("The link is secure.", "Secure is the link.", "The link is insecure."),
+        ("Logs are kept without names.", "Without names logs are kept.", "Logs are kept with names."),
+        ("The dose increased pressure.", "Pressure was increased by the dose.", "The dose decreased pressure."),
+        ("Do not use MD5. Use SHA-256 for hashing.", "Use SHA-256 for hashing.", "Use MD5."),
+        ("Sie ist nicht verschlüsselt.", "Verschlüsselt ist sie nicht.", "Sie ist verschlüsselt."),
+        ("Elle ne ferme jamais avant midi.", "Avant midi elle ne ferme jamais.", "Elle ferme avant midi."),
+        ("El puente no fue construido.", "No fue construido el puente.", "El puente fue construido."),
+        ("Il museo non è aperto oggi.", "Oggi il museo non è aperto.", "Il museo è aperto oggi."),
+        ("O museu não abre hoje.", "Hoje o museu não abre.", "O museu abre hoje."),
+        ("De trein rijdt niet op zondag.", "Op zondag rijdt de trein niet.", "De trein rijdt op zondag."),
+    ],
+)
+def test_negation(text: str, same: str, other: str) -> None:
+    assert "negation" not in kinds(same, text)
+    assert "negation" in kinds(other, text)
+
+
+def test_nouns_of_other_languages_are_no_names_that_are_missed() -> None:
+    text = "Der Server speichert die Protokolle 30 Tage lang in einer Datenbank."
+    assert kinds("Die Protokolle werden vom Server 30 Tage in einer Datenbank gespeichert.", text) == set()
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_text_is_read_and_judged(sentence: str, text: str) -> None:
+    told = judge(sentence, text)
+    assert 0 <= told.support <= 1
+    assert all(0 <= one.start <= one.end <= len(text) for one in (*read(text).quantities, *read(text).dates))
+
+
+@given(st.text(alphabet="0123456789.,-%kKMGBhms °CFone two\u00a0", max_size=30))
+def test_numbers_agree_with_themselves(text: str) -> None:
+    assert all(agree(one, one) for one in quantities(text))

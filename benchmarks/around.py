@@ -1,0 +1,118 @@
+"""What an answer costs beside its generator: search, prompt, weighing, citations, scores and the log row.
+
+    python benchmarks/around.py [MODELS] [--threads N]
+
+MODELS is the folder of exported models (a temporary one without it). Passages and questions are clapnq's: 597 documents
+in a collection on SQLite, eight passages a question. The generator is a stand-in that speaks at once: about 200 words,
+sentences of the prompt's passages with their markers, a share of them with a fifth of their words left out. Times are
+wall times of `rag.ask.ask` without the generator's own; the first text is that of `rag.ask.stream`.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import measuring
+import numpy as np
+
+from ingest.languages.sentences import sentences
+from rag.app import App
+from rag.ask import Answering, Done, Question, stream
+from rag.batches import Origin
+from rag.config import load
+from rag.types import CancelToken, Event, Finish, GenerationSettings, Message, Prompt, Text, Usage
+
+WORDS = 200
+PASSAGES = 8
+LEFT_OUT = 0.2  # of the words of a changed sentence
+QUESTIONS, WARM = 120, 10
+CLAPNQ = measuring.DATA / "clapnq-dev"
+
+
+@dataclass(frozen=True, slots=True)
+class Quoting:
+    """Says sentences of its prompt's passages, at once."""
+
+    changed: float  # share of sentences in other words
+    name: str = "quoting"
+    revision: str = ""
+    context_tokens: int = 4096
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content) // 4 for message in messages)
+
+    def generate(self, prompt: Prompt, settings: GenerationSettings, cancel: CancelToken) -> Iterator[Event]:
+        randomly = random.Random(prompt.question)
+        said: list[str] = []
+        while prompt.passages and sum(len(one.split()) for one in said) < WORDS:
+            number = randomly.randrange(len(prompt.passages))
+            text = prompt.passages[number].text
+            start, end = randomly.choice(sentences(text))
+            words = text[start:end].split()
+            if randomly.random() < self.changed:
+                words = [word for word in words if randomly.random() > LEFT_OUT]
+            said.append(" ".join(words).rstrip(" .") + f" [{number + 1}].")
+        yield Text(" ".join(said) or "Nothing.")
+        yield Usage(None, None)
+        yield Finish("stop")
+
+
+def measured(app: App, questions: Sequence[str], changed: float) -> dict[str, object]:
+    principal, opened = app.local(), app.opened()
+    answering = Answering(opened, Quoting(changed), app.scorers())
+    totals, firsts, stages = list[float](), list[float](), dict[str, list[float]]()
+    for place, question in enumerate(questions):
+        began, first = time.perf_counter(), 0.0
+        for step in stream(answering, Question(question, PASSAGES, abstaining=app.abstaining()), principal):
+            if isinstance(step, Text) and not first:
+                first = (time.perf_counter() - began) * 1000
+            if isinstance(step, Done):
+                spent = (time.perf_counter() - began) * 1000
+                entry = step.interaction
+        if place < WARM or entry.answer is None or entry.answer.abstained:
+            continue
+        totals.append(spent - entry.timings_ms["generate"])
+        firsts.append(first)
+        for name, taken in entry.timings_ms.items():
+            stages.setdefault(name, []).append(taken)
+    return {
+        "answers": len(totals),
+        "around_ms": {"p50": round(statistics.median(totals), 1), "p99": round(float(np.percentile(totals, 99)), 1)},
+        "first_text_ms": {"p50": round(statistics.median(firsts), 1)},
+        "stages_p50_ms": {name: round(statistics.median(taken), 2) for name, taken in stages.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="?", type=Path)
+    parser.add_argument("--threads", type=int, default=0, help="of the embedding model; 0: as the settings choose")
+    given = parser.parse_args()
+    lines = [json.loads(line) for line in (CLAPNQ / "queries.jsonl").open(encoding="utf-8")]
+    questions = [line["text"] for line in lines][: QUESTIONS + WARM]
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        wanted: dict[str, object] = {"data": data / "data", "threads": given.threads}
+        if given.models is not None:
+            wanted["models"] = given.models
+        app = App.open(load(wanted, environment={}).settings, create=True)
+        app.corpus().add_paths([CLAPNQ / "corpus.jsonl"], Origin("local"), max_bytes=2**30)
+        result = {
+            "words": WORDS,
+            "passages": PASSAGES,
+            "threads": given.threads or "default",
+            "word for word": measured(app, questions, 0.0),
+            "half in other words": measured(app, questions, 0.5),
+        }
+        app.close()
+    measuring.write("around", result)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,7 @@ from rag.api.models.syncs import Sync, SyncDifference, Syncs
 from rag.client.wire import Wire, error_of, events, form, given
 from rag.types import Metadata
 
-__all__ = ["Client", "Event", "How", "Started", "Text", "error_of", "events"]
+__all__ = ["Answering", "Asking", "Client", "Event", "How", "Started", "Text", "error_of", "events"]
 
 TIMEOUT_S = 60.0
 
@@ -50,6 +50,27 @@ class How(TypedDict, total=False):
     diversify: float | None  # relevance against variety, 0 to 1; 1 keeps the order
     per_document: int | None  # passages of one document, at most; 0: any number
     neighbours: int | None  # chunks that a passage is widened by on either side
+
+
+class Answering(How, total=False):
+    """How a question is answered; the same of what is left out."""
+
+    k: int | None  # passages
+    generator: str | None
+    template: str | None  # of the prompt, name or name@digest
+    seed: int | None
+    temperature: float | None
+    strict: bool | None  # leave out sentences that no passage bears out
+    abstain: Literal["auto", "never"] | None
+    abstain_threshold: float | None
+
+
+class Asking(Answering, total=False):
+    """Where a question stands in a conversation besides."""
+
+    conversation: Literal["new"] | None
+    conversation_id: str | None
+    parent: str | None  # the interaction it continues, other than the last turn for a branch; "root": none
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,75 +131,22 @@ class Client:
         body = given(query=query, document=str(document), k=k, **how)
         return self._wire.shaped(WhyResult, "POST", "/api/why", json=body)
 
-    def ask(
-        self,
-        question: str,
-        *,
-        k: int | None = None,
-        generator: str | None = None,
-        template: str | None = None,
-        conversation: Literal["new"] | None = None,
-        conversation_id: str | None = None,
-        parent: str | None = None,
-        seed: int | None = None,
-        temperature: float | None = None,
-        strict: bool | None = None,
-        abstain: Literal["auto", "never"] | None = None,
-        abstain_threshold: float | None = None,
-        **how: Unpack[How],
-    ) -> AskResult:
+    def ask(self, question: str, **how: Unpack[Asking]) -> AskResult:
         """An answer with its citations, passages and scores. `conversation="new"` begins a conversation; further
         questions name its `conversation_id`, and a `parent` other than its last turn for a branch."""
-        sampled = {"seed": seed, "temperature": temperature, "template": template}
-        sampled |= {"strict": strict, "abstain": abstain, "abstain_threshold": abstain_threshold}
-        placed = {"conversation": conversation, "conversation_id": conversation_id, "parent": parent}
-        body = given(question=question, k=k, generator=generator, **placed, **sampled, **how)
+        body = given(question=question, **how)
         return self._wire.shaped(AskResult, "POST", "/api/ask", json=body)
 
-    def stream(
-        self,
-        question: str,
-        *,
-        k: int | None = None,
-        generator: str | None = None,
-        template: str | None = None,
-        conversation: Literal["new"] | None = None,
-        conversation_id: str | None = None,
-        parent: str | None = None,
-        seed: int | None = None,
-        temperature: float | None = None,
-        strict: bool | None = None,
-        abstain: Literal["auto", "never"] | None = None,
-        abstain_threshold: float | None = None,
-        **how: Unpack[How],
-    ) -> Iterator[Event]:
+    def stream(self, question: str, **how: Unpack[Asking]) -> Iterator[Event]:
         """The same in steps: Started, some Text, the AskResult. Closing the iterator ends the answer on the server."""
-        sampled = {"seed": seed, "temperature": temperature, "template": template}
-        sampled |= {"strict": strict, "abstain": abstain, "abstain_threshold": abstain_threshold}
-        placed = {"conversation": conversation, "conversation_id": conversation_id, "parent": parent}
-        body = given(question=question, k=k, generator=generator, **placed, **sampled, **how)
+        body = given(question=question, **how)
         with closing(self._wire.events("/api/ask", body)) as told:
             for name, data in told:
                 yield _event(name, data)
 
-    def regenerate(
-        self,
-        interaction_id: str,
-        *,
-        k: int | None = None,
-        generator: str | None = None,
-        template: str | None = None,
-        seed: int | None = None,
-        temperature: float | None = None,
-        strict: bool | None = None,
-        abstain: Literal["auto", "never"] | None = None,
-        abstain_threshold: float | None = None,
-        **how: Unpack[How],
-    ) -> AskResult:
+    def regenerate(self, interaction_id: str, **how: Unpack[Answering]) -> AskResult:
         """The answer to the same question once more, with other settings or another seed; linked as a regeneration."""
-        sampled = {"seed": seed, "temperature": temperature, "template": template}
-        sampled |= {"strict": strict, "abstain": abstain, "abstain_threshold": abstain_threshold}
-        body = given(regenerate=interaction_id, k=k, generator=generator, **sampled, **how)
+        body = given(regenerate=interaction_id, **how)
         return self._wire.shaped(AskResult, "POST", "/api/ask", json=body)
 
     def conversations(self, *, page: int = 50) -> Iterator[ConversationLine]:

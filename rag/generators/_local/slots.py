@@ -5,6 +5,7 @@ So a request joins without moving the others, leaves by giving its row to the la
 which only some are kept. Whether a model bears this is not assumed by its name: `bears` compares it with plain passes.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -15,6 +16,8 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
 
 BLOCK = 128  # columns: the cache grows by whole blocks
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}  # of a logit, by the spread of the logits
@@ -193,7 +196,8 @@ def bears(model: "PreTrainedModel") -> bool:
             together = slots.feed(0, [long[8:], short[5:]])
             pairs = [(together[0], _alone(model, long)[-3:]), (together[1, :1], _alone(model, short)[-1:])]
             return all(_close(ours, theirs, tolerance) for ours, theirs in pairs)
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError):
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
+        log.info("%s takes turns, it cannot be batched: %s: %s", type(model).__name__, type(error).__name__, error)
         return False  # a model of another make: its requests are decoded one beside the other
 
 

@@ -7,6 +7,7 @@ results/retrieval.md, results/retrieval-SIZE.svg and the part of README.md betwe
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,22 +116,23 @@ def deletion(asked: Figures) -> str:
 
 
 def compared(systems: dict[str, Figures]) -> list[str]:
-    """Ours against the fastest hybrid peer and against the floor, in words."""
-    medians = {
-        name: figures["search"]["arms"]["hybrid"]["p50_ms"]
-        for name, figures in systems.items()
-        if figures.get("search", {}).get("arms", {}).get("hybrid")
-    }
-    if "ours" not in medians:
+    """Ours against the fastest hybrid peer and against the floor, in words: by the rounds in which they took turns."""
+    rounds = {name: figures["turns"]["rounds_p50_ms"] for name, figures in systems.items() if "turns" in figures}
+    if "ours" not in rounds:
         return []
     said = []
-    rivals = {name: median for name, median in medians.items() if name not in ("ours", "floor", "flat")}
+    rivals = {name: median(taken) for name, taken in rounds.items() if name not in ("ours", "floor", "flat")}
     if rivals:
         best = min(rivals, key=lambda name: rivals[name])
-        share = medians["ours"] / rivals[best]
-        said.append(f"Hybrid p50 of ours is {share:.2f} of that of {SHOWN[best]}, the fastest hybrid peer in this run.")
-    if "floor" in medians:
-        said.append(f"Over the floor it is {medians['ours'] - medians['floor']:+.1f} ms.")
+        shares = [own / other for own, other in zip(rounds["ours"], rounds[best], strict=True)]
+        said.append(
+            f"Taking turns in {len(shares)} rounds, hybrid p50 is {median(rounds['ours']):.1f} ms for ours and "
+            f"{rivals[best]:.1f} ms for {SHOWN[best]}, the fastest hybrid peer: {median(shares):.2f} of it "
+            f"({min(shares):.2f} to {max(shares):.2f} in single rounds)."
+        )
+    if "floor" in rounds:
+        over = [own - other for own, other in zip(rounds["ours"], rounds["floor"], strict=True)]
+        said.append(f"Over the floor it is {median(over):+.1f} ms ({min(over):+.1f} to {max(over):+.1f}).")
     return [" ".join(said)] if said else []
 
 

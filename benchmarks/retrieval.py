@@ -3,7 +3,9 @@
 Run: python benchmarks/retrieval.py [--sizes 10000 100000 1000000] [--systems NAME…] [--again] [--limit MINUTES]
 [--arm S] [--threads N] [--wait S] [--data FOLDER] [--peers FOLDER] [--scratch FOLDER] [--only-report]
 
-Every system ingests in one process and answers in another (systems/retrieval/); peak memory is each process's own. What
+Every system ingests in one process and answers in another (systems/retrieval/); peak memory is each process's own. In
+between, those measured in this run take turns: all are open, and one after the other answers the next few hybrid
+questions, so that a machine whose speed changes within minutes treats them alike; ratios are of these turns. What
 results/retrieval.json holds already is kept, so that a stopped run goes on where it was; `--again` measures the chosen
 ones anew. A system that fails at a size, or takes longer than the limit, is not tried at larger ones. Nobody embeds:
 see corpora.py for the chunks, of which part are mixtures beyond the real ones. Behind every run the table and the plots
@@ -15,10 +17,12 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +38,9 @@ FILE = RESULTS / "retrieval.json"
 THREADS = os.cpu_count() or 1
 K = 10
 BLOCK = 100_000
+ROUNDS = 20
+A_TURN = 20  # questions
+SLOW_MS = 60.0  # a system whose questions take longer takes no turns: it would only keep the others waiting
 
 
 @dataclass(frozen=True)
@@ -93,35 +100,85 @@ class Bench:
     arm_s: float
     wait_s: float
 
-    def measure(self, name: str, size: int) -> dict[str, object]:
-        """Ingest and search of one system at one size; {"failed": …} when it does not come to an end."""
+    def command(self, name: str, size: int, kind: str) -> tuple[list[str], dict[str, str]]:
+        """How a system is run, and in which environment."""
         system, folder = SYSTEMS[name], self.data / corpora.label(size)
-        state = self.scratch / f"{name}-{size}"
-        shutil.rmtree(state, ignore_errors=True)
-        found: dict[str, object] = about() | {"threads": self.threads, "limit_s": self.limit_s}
-        for kind in ("ingest", "search"):
-            wait_quiet(self.wait_s)
-            out = self.scratch / f"{name}-{size}-{kind}.json"
-            interpreter = self.interpreter if system.peer else Path(sys.executable)
-            done = watch(
-                ["timeout", "--kill-after=10", str(self.limit_s), str(interpreter), "-W", "ignore",
-                 str(PROGRAMS / system.program), kind, str(folder), str(state), str(out), str(self.arm_s)],
-                {**peers.ENVIRONMENT, **limits(self.threads), **dict(system.environment)},
-            )  # fmt: skip
-            print(f"{name} {corpora.label(size)} {kind}: ended with {done.code} after {done.seconds:.0f} s; other "
-                  f"programs kept {done.others_cores:.2f} cores busy", file=sys.stderr)  # fmt: skip
-            if done.code:
-                late = done.code in (124, 137) and done.seconds >= self.limit_s
-                found["failed"] = (
-                    f"{kind}: not done within {self.limit_s / 60:.0f} min"
-                    if late
-                    else f"{kind}: ended with {done.code}: {done.errors[-1500:]}"
-                )
-                break
-            told = json.loads(out.read_text())
-            found[kind] = told | {"others_cores": round(done.others_cores, 2), "wall_s": round(done.seconds, 1)}
-        shutil.rmtree(state, ignore_errors=True)
-        return found
+        interpreter = self.interpreter if system.peer else Path(sys.executable)
+        return (
+            ["timeout", "--kill-after=10", str(self.limit_s), str(interpreter), "-W", "ignore",
+             str(PROGRAMS / system.program), kind, str(folder), str(self.state(name, size)),
+             str(self.out(name, size, kind)), str(self.arm_s)],
+            {**peers.ENVIRONMENT, **limits(self.threads), **dict(system.environment)},
+        )  # fmt: skip
+
+    def state(self, name: str, size: int) -> Path:
+        return self.scratch / f"{name}-{size}"
+
+    def out(self, name: str, size: int, kind: str) -> Path:
+        return self.scratch / f"{name}-{size}-{kind}.json"
+
+    def measure(self, name: str, size: int, kind: str, found: dict[str, object]) -> None:
+        """Ingest or search of one system at one size, into what was found of it; "failed" when it does not come to an
+        end."""
+        wait_quiet(self.wait_s)
+        done = watch(*self.command(name, size, kind))
+        print(f"{name} {corpora.label(size)} {kind}: ended with {done.code} after {done.seconds:.0f} s; other programs "
+              f"kept {done.others_cores:.2f} cores busy", file=sys.stderr)  # fmt: skip
+        if done.code:
+            late = done.code in (124, 137) and done.seconds >= self.limit_s
+            found["failed"] = (
+                f"{kind}: not done within {self.limit_s / 60:.0f} min"
+                if late
+                else f"{kind}: ended with {done.code}: {done.errors[-1500:]}"
+            )
+            return
+        told = json.loads(self.out(name, size, kind).read_text())
+        found[kind] = told | {"others_cores": round(done.others_cores, 2), "wall_s": round(done.seconds, 1)}
+
+    def turns(self, names: Sequence[str], size: int) -> dict[str, list[list[float]]]:
+        """Milliseconds of the hybrid questions of every round, of each system that has such a search and is not too
+        slow; nothing where fewer than two are left."""
+        wait_quiet(self.wait_s)
+        with ExitStack() as stack:
+            running = {name: stack.enter_context(answering(*self.command(name, size, "turns"))) for name in names}
+            able = [name for name, ask in running.items() if statistics.median(ask(A_TURN) or [np.inf]) < SLOW_MS]
+            if len(able) < 2:
+                return {}
+            taken: dict[str, list[list[float]]] = {name: [] for name in able}
+            for number in range(ROUNDS):
+                for name in able[number % len(able) :] + able[: number % len(able)]:
+                    taken[name].append(running[name](A_TURN))
+        return taken
+
+
+@contextmanager
+def answering(command: Sequence[str], environment: dict[str, str]) -> Iterator[Callable[[int], list[float]]]:
+    """A system that takes turns, open and warm: asked for so many questions, it says how long each took, in
+    milliseconds; none at all where it cannot."""
+    child = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert child.stdin is not None
+    assert child.stdout is not None
+    able = child.stdout.readline().strip() == "open"
+
+    def ask(count: int) -> list[float]:
+        if not able or child.stdin is None or child.stdout is None:
+            return []
+        child.stdin.write(f"{count}\n")
+        child.stdin.flush()
+        answer = child.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{command[-6]} ended in the middle of its turns")
+        return [float(each) for each in json.loads(answer)]
+
+    try:
+        yield ask
+    finally:
+        child.stdin.close()
+        child.wait()
+        child.stdout.close()
 
 
 def limits(threads: int) -> dict[str, str]:
@@ -171,17 +228,31 @@ def run(bench: Bench, sizes: Sequence[int], systems: Sequence[str], again: bool)
         folder = bench.data / corpora.label(size)
         truth(folder)
         described = json.loads((folder / "about.json").read_text())
-        for name in systems:
-            there = held().get(corpora.label(size), {}).get(name)
-            if there is None or again:
-                if name in gone:
-                    there = {"failed": "not tried: it did not finish a smaller size"}
-                else:
-                    there = bench.measure(name, size)
-                keep(size, name, there, described)
-                report(bench.interpreter)
-            if "failed" in there:
-                gone.add(name)
+        there = held().get(corpora.label(size), {})
+        wanted = [name for name in systems if again or name not in there]
+        found: dict[str, dict[str, object]] = {}
+        for name in wanted:
+            shutil.rmtree(bench.state(name, size), ignore_errors=True)
+            found[name] = about() | {"threads": bench.threads, "limit_s": bench.limit_s}
+            if name in gone:
+                found[name]["failed"] = "not tried: it did not finish a smaller size"
+            else:
+                bench.measure(name, size, "ingest", found[name])
+        able = [name for name in wanted if "failed" not in found[name]]
+        for name, taken in bench.turns(able, size).items():
+            found[name]["turns"] = {
+                "questions": sum(map(len, taken)),
+                "p50_ms": round(float(np.percentile(np.concatenate(taken), 50)), 3),
+                "p99_ms": round(float(np.percentile(np.concatenate(taken), 99)), 3),
+                "rounds_p50_ms": [round(statistics.median(turn), 3) for turn in taken],
+            }
+        for name in wanted:
+            if name in able:
+                bench.measure(name, size, "search", found[name])
+            shutil.rmtree(bench.state(name, size), ignore_errors=True)
+            keep(size, name, found[name], described)
+            report(bench.interpreter)
+        gone |= {name for name, figures in {**there, **found}.items() if "failed" in figures}
 
 
 def main() -> None:

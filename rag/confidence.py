@@ -24,7 +24,7 @@ FEATURES = (
     "keyword lead",  # the best passage's BM25 above the mean of the next five, as a share of the best BM25
     "sentence",  # share of what is asked, by rarity, that its best sentence holds
     "beyond the title",  # share of what is asked and not said by title and headings that it holds
-    "title",  # share of what is asked that title and headings hold: nearness they explain is no evidence
+    "title",  # share of what is asked that title and headings hold: nearness they explain tells less
     "prose",  # whether it is, by its share of function words, 0…1: lists and tables of links seldom answer
     "asked",  # how much is asked, in words of the rarest kind
 )
@@ -34,13 +34,13 @@ OF_MODE: Mapping[Mode, tuple[str, ...]] = {  # the features that a mode tells so
     "keyword": tuple(name for name in FEATURES if name != "cosine"),
 }
 SHARED = ("keyword lead", "sentence", "title")  # features that are 0 where no word of the question is found
-LOOKED_AT = 3  # passages of which the best is judged
+LOOKED_AT = 5  # passages of which the best is judged
 OTHERS = 5  # hits that a lead is measured against
 PROSE = (0.12, 0.2)  # shares of function words up to which a text is no prose, and from which it is
 MOST_ASKED = 12.0
 
 FITTED_ON = "all-MiniLM-L6-v2/"  # how the fingerprint of the embedder begins whose cosines the default weights are for
-THRESHOLD = 0.15  # confidence below which a question is refused
+THRESHOLD = 0.2  # confidence below which a question is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class Model:
 
 # By benchmarks/abstention.py --fit; a mode without a ranking has no weight for what that would say.
 DEFAULTS: Mapping[Mode, Model] = {
-    "hybrid": Model((11.03, 2.49, 1.81, 0.6, -2.59, 3.11, -0.28), -10.02),
-    "semantic": Model((11.18, 0.0, 2.73, 1.32, -1.8, 3.14, -0.07), -10.61),
-    "keyword": Model((0.0, 3.52, 3.4, 0.57, 0.91, 4.16, -0.05), -7.78),
+    "hybrid": Model((12.08, 0.59, 2.09, 1.1, -1.94, 2.66, -0.15), -10.04),
+    "semantic": Model((11.91, 0.0, 2.21, 1.21, -1.56, 2.72, -0.09), -10.19),
+    "keyword": Model((0.0, 2.24, 3.38, 0.81, 1.82, 14.03, 0.12), -17.79),
 }
 
 
@@ -167,7 +167,8 @@ def weigh(question: str, passages: Sequence[Passage], candidates: Ranking, holdi
     analyses, prose = _analyses(holding.languages), _function_words(holding.languages)
     unit = holding.rarity(frozenset())
     rows = [_row(words, passage, near, worded, analyses, prose, unit) for passage in passages[:LOOKED_AT]]
-    best = max(range(len(rows)), key=lambda at: _promise(rows[at]))
+    judge = DEFAULTS["hybrid" if near else "keyword"]  # whoever weighs them afterwards
+    best = max(range(len(rows)), key=lambda at: judge.score(rows[at]))
     return Weighed(words, rows[best], passages[best])
 
 
@@ -207,12 +208,6 @@ def _row(
         _prose(passage.text, prose),
         min(MOST_ASKED, sum(word.weight for word in words) / unit),
     )
-
-
-def _promise(row: tuple[float, ...]) -> float:
-    """Which passage to judge: the one whose own evidence is strongest, whatever the model's weights are."""
-    told = dict(zip(FEATURES, row, strict=True))
-    return 5 * told["cosine"] + 0.5 * told["keyword lead"] + told["sentence"] + 0.25 * told["prose"]
 
 
 def share(words: Sequence[Word], held: frozenset[str]) -> float:

@@ -147,7 +147,7 @@ class Settings:
         choices=("auto", "never"),
     )
     abstain_threshold: float = _option(
-        0.15, "confidence below which a question is refused, where the collection was not calibrated", low=0.0, high=1.0
+        0.2, "confidence below which a question is refused, where the collection was not calibrated", low=0.0, high=1.0
     )
     conversation_template: str = _option(
         "conversation", "template where something was said before and `prompt_template` has no place for it"

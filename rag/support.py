@@ -101,14 +101,18 @@ def judge(sentence: str, text: str, weights: Weights = _even) -> Support:
     name that the text does not have it is supported in part at most; so it is where a speaker says "I" or "you", or
     asks, and the text does not.
     """
-    if not states(sentence):
-        return Support(0.0, "unsupported", (Reason("words", "the sentence states nothing"),))
-    ours, theirs = read(sentence), read(text)
+    return judged(read(sentence), read(text), weights)
+
+
+def judged(ours: Reading, theirs: Reading, weights: Weights = _even) -> Support:
+    """`judge` for a sentence and a text that are read already."""
     facts = _facts(ours)
+    if not ours.content and not facts:
+        return Support(0.0, "unsupported", (Reason("words", "the sentence states nothing"),))
     held = _held(ours, theirs)
     conflicts, gaps = _checked(ours, theirs, held)
     share = _agreement(ours, theirs, held, facts, len({*conflicts, *gaps} & _of_facts(conflicts, gaps)), weights)
-    opinions = _opinions(sentence, text)
+    opinions = _opinions(ours.written, theirs.written)
     reasons = [*conflicts, *gaps, *opinions]
     if not reasons and (missing := _missing(ours, held)):
         reasons = [Reason("words", "not in the text: " + ", ".join(missing[:6]))]
@@ -127,16 +131,15 @@ def _facts(ours: Reading) -> int:
     return sum(not one.soft for one in ours.quantities) + len(ours.dates)
 
 
-def lacking(sentence: str, text: str) -> frozenset[str]:
+def lacking(ours: Reading, theirs: Reading) -> frozenset[str]:
     """The stems of the sentence's content words that the text neither has nor stands for."""
-    ours, theirs = read(sentence), read(text)
     return frozenset(ours.content) - _held(ours, theirs)
 
 
-def letters(sentence: str, text: str) -> float:
+def letters(ours: Reading, theirs: Reading) -> float:
     """The share of the sentence's runs of three characters that the text has: a match that sees parts of words."""
-    ours = read(sentence).trigrams
-    return len(ours & read(text).trigrams) / len(ours) if ours else 0.0
+    wanted = ours.trigrams
+    return len(wanted & theirs.trigrams) / len(wanted) if wanted else 0.0
 
 
 def _held(ours: Reading, theirs: Reading) -> Set[str]:

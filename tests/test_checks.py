@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.checks.numbers import agree, quantities
-from rag.checks.reading import read
+from rag.checks.reading import read, together
 from rag.support import judge
 
 
@@ -131,3 +131,30 @@ def test_any_text_is_read_and_judged(sentence: str, text: str) -> None:
 @given(st.text(alphabet="0123456789.,-%kKMGBhms °CFone two\u00a0", max_size=30))
 def test_numbers_agree_with_themselves(text: str) -> None:
     assert all(agree(one, one) for one in quantities(text))
+
+
+SENTENCES = [
+    "The bridge was opened on May 27, 1937 by Joseph Strauss.",
+    "It spans 2.7 km and carries about 112,000 vehicles a day.",
+    "The U.S. Navy did not object; costs stayed under $35 million.",
+    "Engineers can't close it, e.g. in high winds.",
+    "Über 300 Arbeiter kamen aus München.",
+]
+
+
+@given(st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=6))
+def test_texts_read_together_say_what_each_says_by_itself(texts: list[str]) -> None:
+    one, whole = together(texts), read("\n".join(texts))
+    assert (one.text, one.written, one.words, one.quantities, one.dates) == (
+        whole.text, whole.written, whole.words, whole.quantities, whole.dates
+    )  # fmt: skip
+    assert [name.text for name in one.names] == [name.text for name in whole.names]
+    assert [one.place(word.start, word.end) for word in one.words] == [
+        whole.place(word.start, word.end) for word in whole.words
+    ]
+
+
+def test_no_date_goes_from_one_text_to_the_next() -> None:
+    parts = ["It was built in May", "1937 workers came."]
+    assert [(date.month, date.year) for date in read("\n".join(parts)).dates] == [(5, 1937)]
+    assert [(date.month, date.year) for date in together(parts).dates] == [(5, None), (None, 1937)]

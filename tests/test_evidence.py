@@ -33,3 +33,27 @@ def test_what_stands_twice_is_quoted_where_it_stands_first() -> None:
         "Pears too.",
         "Plums as well.",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Usage: rag doctor [OPTIONS]",
+        "$ rag doctor --repair",
+        'data: {"text":"the doctor looks at what is broken"}',
+        "event: done",
+        '{"interaction_id":"01M7","question":"What does the doctor do?","answer":null}',
+    ],
+)
+def test_what_a_machine_prints_or_reads_is_quoted_only_where_it_is_asked_for(line: str) -> None:
+    said = "The doctor looks at every checksum."
+    assert texts("What does the doctor look at?", f"{line}\n\n{said}") == [said]
+    assert line in texts("Which options has the doctor?", f"{line}\n\n{said}")
+    assert texts("What does the doctor look at?", line) == [line]
+
+
+@pytest.mark.parametrize(
+    "line", ["Usage of the park is free.", "Data: they say nothing.", "It costs $5 [2].", '"Never," she said, "again."']
+)
+def test_prose_is_no_machine_text(line: str) -> None:
+    assert texts("What is free or costs something?", f"{line}\n\nThe doctor is in.")[0] == line

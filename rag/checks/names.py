@@ -194,7 +194,8 @@ def _standing_for(name: Name, theirs: Sequence[Name]) -> Name | None:
 def _in_the_same_place(name: Name, theirs: Sequence[Name], mine: Set[str]) -> Name | None:
     """Another name, none of ours, in the place that the name has in the sentence, where the text never has it there."""
     ours = {word.stem for word in name.words}
-    there = [other for other in theirs if shared(name.place, other.place) > ENOUGH and _beside(name) == _beside(other)]
+    beside = _beside(name)
+    there = [other for other in theirs if _beside(other) == beside and shared(name.place, other.place) > ENOUGH]
     if any(ours & {word.stem for word in other.words} for other in there):
         return None
     return next((other for other in there if not mine >= {word.stem for word in other.words}), None)

@@ -1,7 +1,7 @@
 """Negation: which words of a text are said and which are denied, and where two texts differ in that."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -284,20 +284,22 @@ def _put_in(with_denial: Clauses, without: Clauses) -> list[str]:
     if not places:
         return []
     wanted = {(place.before[0], place.after[0]): place for place in places}
-    plain = [gap for pair, gap in _gaps(with_denial) if pair in wanted]
-    for pair, gap in _gaps(without):
-        near = shared(wanted[pair], gap) if pair in wanted else 0
+    plain = [gap for _, gap in _gaps(with_denial, wanted)]
+    for pair, gap in _gaps(without, wanted):
+        near = shared(wanted[pair], gap)
         if near >= IN_PLACE and not any(shared(other, gap) >= near for other in plain):
             return [" … ".join(pair)]
     return []
 
 
-def _gaps(one: Clauses) -> Iterator[tuple[tuple[str, str], Place]]:
-    """Where a negation could stand: two neighbours, "with" between them aside, and the place between them."""
+def _gaps(one: Clauses, wanted: Container[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Place]]:
+    """Where a negation could stand: two neighbours that are wanted, "with" between them aside, and the place between
+    them."""
     for i, word in enumerate(one.words[:-1]):
         follows = i + 2 if one.words[i + 1].text == "with" and i + 2 < len(one.words) else i + 1
         other = one.words[follows]
-        yield (word.stem, other.stem), one.place(word.end, other.start)
+        if (pair := (word.stem, other.stem)) in wanted:
+            yield pair, one.place(word.end, other.start)
 
 
 def _beside(place: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import cache
 
 from rag.language import Word
 
@@ -27,6 +27,7 @@ def places(found: Sequence[Word], ends: Sequence[int]) -> Places:
     """Places among these words; ends: where the sentences end, beyond which nobody is a neighbour."""
     starts = [word.start for word in found]
 
+    @cache  # every fact of another text asks for the place of every fact of this one
     def place(start: int, end: int) -> Place:
         here = bisect_left(ends, end)
         lowest = ends[here - 1] if here else 0
@@ -41,7 +42,14 @@ def places(found: Sequence[Word], ends: Sequence[int]) -> Places:
 
 def shared(one: Place, other: Place) -> int:
     """How many neighbours two places have in common, on each side from the nearest on."""
-    return sum(
-        sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(here, there, strict=False)))
-        for here, there in ((one.before, other.before), (one.after, other.after))
-    )
+    return _alike(one.before, other.before) + _alike(one.after, other.after)
+
+
+def _alike(here: tuple[str, ...], there: tuple[str, ...]) -> int:
+    """How many stems two sides have in common before the first that differs."""
+    count = 0
+    for ours, theirs in zip(here, there, strict=False):
+        if ours != theirs:
+            break
+        count += 1
+    return count

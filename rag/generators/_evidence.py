@@ -11,6 +11,17 @@ from rag.language import NEGATIONS, Word, is_content, words
 from rag.types import Passage
 
 NEAR_EQUAL = 0.8  # share of their content words that two sentences have in common which say the same
+MOST_MARKS = 0.15  # share of a line's characters that are marks of JSON and its like from which it is no sentence
+_MACHINE = re.compile(
+    r"\W{0,3}(?:(?:usage|synopsis|syntax):\s|(?:\$|>>>|#!) ?\S|(?:event|data): ?(?:\{|\w+$))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MARKS = re.compile(r"[{}\[\]\\|<>=;\"]")
+_WANTS_FORM = re.compile(
+    r"\b(?:usage|synopsis|syntax|options?|flags?|commands?|arguments?|parameters?|json|curl|code|output|print\w*"
+    r"|look like|example)\b",
+    re.IGNORECASE,
+)
 _ASKS = re.compile(r"[?？؟][\"'”’»)*_\]]*$")
 
 
@@ -44,12 +55,22 @@ def candidates(passages: Sequence[Passage]) -> list[Candidate]:
 
 def quotable(question: str, found: Sequence[Candidate]) -> list[int]:
     """The places of the sentences that may be quoted: those that do more than repeat the question and do not only ask,
-    and of several that say the same word for word the first, so that no answer says a thing twice."""
+    and of several that say the same word for word the first, so that no answer says a thing twice. What a machine
+    prints or reads is left out where there is anything else, unless the question asks for such."""
     first: dict[tuple[str, ...], int] = {}
     for i, one in enumerate(found):
         if not repeats(question, one) and not _ASKS.search(one.text):
             first.setdefault(tuple(word.text.lower() for word in one.words), i)
-    return list(first.values())
+    able = list(first.values())
+    if _WANTS_FORM.search(question):
+        return able
+    return [i for i in able if not is_machine_text(found[i].text)] or able
+
+
+def is_machine_text(text: str) -> bool:
+    """Whether a line is a synopsis of a command, a prompt of a shell, or mostly the marks of JSON and its like: it
+    holds the words of many questions and says nothing about them."""
+    return _MACHINE.match(text) is not None or len(_MARKS.findall(text)) > MOST_MARKS * len(text)
 
 
 def near_equal(one: Candidate, other: Candidate) -> bool:

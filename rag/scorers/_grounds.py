@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from math import exp, log1p
 
-from rag.support import Support, lacking, letters
+from rag.checks.reading import Reading
+from rag.support import judged, lacking, letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,19 @@ class Observed:
     wrong: bool  # whether a fact contradicts the text that agrees in nearly all the rest
 
 
-def observe(sentence: str, text: str, judged: Support, cosine: float) -> Observed:
-    """What is observed of a sentence and a text; `judged` is the judgement of the two."""
-    kinds = [reason.kind for reason in judged.reasons]
+def observe(sentence: Reading, text: Reading, cosine: float) -> Observed:
+    """What is observed of a sentence and a text."""
+    told = judged(sentence, text)
+    kinds = [reason.kind for reason in told.reasons]
     weighed = (
-        judged.support,
+        told.support,
         letters(sentence, text),
         cosine,
         float(kinds.count("opinion")),
         log1p(len(lacking(sentence, text))),
         float("negation" in kinds),
     )
-    contradicts = judged.verdict == "contradicted" and not _FACTS.isdisjoint(kinds)
+    contradicts = told.verdict == "contradicted" and not _FACTS.isdisjoint(kinds)
     return Observed(weighed, contradicts and weighed[1] >= NEARLY)
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.checks.reading import read, together
 from rag.language import beginnings
 from rag.scorers._applies import does_not_apply, identifier, why_not
 from rag.scorers._grounds import BY_WORDS, EMBEDDED, Observed, likely, observe
-from rag.support import claims, judge, most_supporting, states, without_markers
+from rag.support import claims, most_supporting, states, without_markers
 from rag.types import Embedder, Example, Interaction, Models, Passage, Score, Scorer
 
 
@@ -69,19 +70,20 @@ class Faithfulness:
         """What is observed of each sentence, and last of the answer as one; None for what is there word for word."""
         used = list(dict.fromkeys(one.passage for one in borne if one.passage is not None))
         pairs = [
-            (one.sentence, passages[one.passage].text if one.passage is not None else "", one.quote) for one in borne
+            (one.sentence, [passages[one.passage].text] if one.passage is not None else [""], one.quote)
+            for one in borne
         ]
         quotes = "\n".join(dict.fromkeys(one.quote for one in borne if one.quote))
         if len(borne) > 1:
-            pairs.append((without_markers(answer), "\n".join(passages[n].text for n in used), quotes))
+            pairs.append((without_markers(answer), [passages[n].text for n in used], quotes))
         verbatim = [bool(sentence.strip(" .")) and sentence.strip(" .") in quote for sentence, _, quote in pairs]
         if len(borne) > 1:
             verbatim[-1] = all(verbatim[:-1])
         open_ones = [pair for pair, same in zip(pairs, verbatim, strict=True) if not same]
         cosines = iter(self._cosines([(sentence, quote) for sentence, _, quote in open_ones]))
         seen = [
-            None if same else observe(sentence, text, judge(sentence, text), next(cosines))
-            for (sentence, text, _), same in zip(pairs, verbatim, strict=True)
+            None if same else observe(read(sentence), together(texts), next(cosines))
+            for (sentence, texts, _), same in zip(pairs, verbatim, strict=True)
         ]
         return seen if len(borne) > 1 else [*seen, *seen]
 

@@ -1,9 +1,11 @@
 """What the systems of the retrieval benchmark have in common: the chunks they are given, and the clock around them.
 
-A system is a program of its own, run as: PROGRAM ingest|search CORPUS STATE OUT BUDGET. CORPUS is a folder made by
-corpora.py (texts.jsonl, vectors.npy, truth.npz) beside the questions; STATE is the system's own folder, written by
-`ingest` and opened by `search` in another process; OUT is a JSON file of figures. One arm of `search` takes at most
-BUDGET seconds (LEAST questions at the least): a slow one is asked fewer questions, and the figures say how many.
+A system is a program of its own, run as: PROGRAM ingest|turns|search CORPUS STATE OUT BUDGET. CORPUS is a folder made
+by corpora.py (texts.jsonl, vectors.npy, truth.npz) beside the questions; STATE is the system's own folder, written by
+`ingest` and opened by `turns` and `search` in other processes; OUT is a JSON file of figures. One arm of `search` takes
+at most BUDGET seconds (LEAST questions at the least): a slow one is asked fewer, and the figures say how many. `turns`
+answers hybrid questions when told to on standard input, so that several systems can take turns on a machine whose
+speed changes within minutes; `search` deletes at its end, and so comes last.
 
 No system embeds anything: chunks and questions come with their vectors. Every answer holds the texts of its hits.
 """
@@ -90,7 +92,7 @@ Open = Callable[[Path, Sequence[str], Vectors], Opened]
 def main(ingest: Ingest, open_state: Open, packages: Sequence[str]) -> None:
     """Do what the arguments say."""
     kind, corpus, state, out, budget = sys.argv[1:]
-    work = _ingest if kind == "ingest" else _search
+    work = {"ingest": _ingest, "turns": _turns, "search": _search}[kind]
     found = work(Path(corpus), Path(state), ingest, open_state, float(budget))
     found["versions"] = {package: version(package) for package in packages}
     Path(out).write_text(json.dumps(found, indent=2))
@@ -129,11 +131,37 @@ def batches(corpus: Path, vectors: Vectors, size: int) -> Iterator[Batch]:
             )
 
 
-def _search(corpus: Path, state: Path, _: Ingest, open_state: Open, budget: float) -> dict[str, object]:
+def questions(corpus: Path) -> tuple[list[str], Vectors]:
+    """The questions, each as its text and its vector (q, d)."""
     lines = (corpus.parent / "queries.jsonl").read_text(encoding="utf-8").splitlines()
     # Some take what stands in quotation marks for a phrase that must be there: that would be another question.
-    texts = [json.loads(line)["text"].replace('"', " ") for line in lines]
-    vectors = np.load(corpus.parent / "queries.npy")
+    return [json.loads(line)["text"].replace('"', " ") for line in lines], np.load(corpus.parent / "queries.npy")
+
+
+def _turns(corpus: Path, state: Path, _: Ingest, open_state: Open, __: float) -> dict[str, object]:
+    """Every line on standard input names how many questions to answer next; the answer is a line of milliseconds,
+    "none" where there is no hybrid search. The first line of output says that the system is open and warm."""
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+    texts, vectors = questions(corpus)
+    arm = open_state(state, texts, vectors).hybrid
+    order = spread(len(texts))
+    for index in order[-WARM:] if arm else ():
+        arm(texts[index], vectors[index], None)
+    print("none" if arm is None else "open", file=told, flush=True)
+    taken: list[float] = []
+    for line in sys.stdin if arm else ():
+        first = len(taken)
+        for index in order[first : first + int(line)]:
+            before = time.perf_counter()
+            arm(texts[index], vectors[index], None)
+            taken.append((time.perf_counter() - before) * 1000)
+        print(json.dumps([round(each, 4) for each in taken[first:]]), file=told, flush=True)
+    return {"asked": len(taken)}
+
+
+def _search(corpus: Path, state: Path, _: Ingest, open_state: Open, budget: float) -> dict[str, object]:
+    texts, vectors = questions(corpus)
     truth = np.load(corpus / "truth.npz")
     held, began = resident_mb(), time.perf_counter()
     opened = open_state(state, texts, vectors)

@@ -16,6 +16,7 @@ from rag.store.permitted import (
     chunks_of,
     permitted_ids,
     permitted_now,
+    permitted_then,
     require_known,
     touched_contents,
 )
@@ -80,6 +81,17 @@ class Access:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return PermittedChunks(predicate, now, bitmap)
+
+    def permitted_then(
+        self, connection: Connection, principal: Principal, collection_id: int, where: Filter | None, at: int
+    ) -> PermittedChunks:
+        """What `principal` may see now of how a collection stood at an earlier position.
+
+        Whoever sees every label sees what was removed since. Everybody else sees a text of then only where a document
+        stands at its address now that they may see; nobody sees what was erased.
+        """
+        predicate = Predicate(collection_id, principal.labels, where, then=True)
+        return PermittedChunks(predicate, at, Bitmap.of(permitted_then(connection, predicate, at)))
 
     def _upto(self, connection: Connection, predicate: Predicate, kept: tuple[int, Bitmap] | None, now: int) -> Bitmap:
         if predicate.unrestricted:

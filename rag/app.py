@@ -5,10 +5,12 @@ from a cold start in well under a second.
 """
 
 import gc
+import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ from rag.types import (
     Embedder,
     GenerationSettings,
     Generator,
+    Interaction,
     MetadataValue,
     Models,
     Principal,
@@ -40,10 +43,15 @@ if TYPE_CHECKING:
     from rag.ask import Answering
     from rag.confidence import Abstaining
     from rag.corpus import Corpus
+    from rag.insight.spans import Spans
+    from rag.insight.topics import QuestionVectors
+    from rag.outbox import Counted, Outbox, Outcome
     from rag.search import Fusion, OpenCollection, Refining, Search
     from rag.snapshots import Indexes
     from rag.types import Passage, Prompt, Vectors
     from rag.why import Why
+
+log = logging.getLogger(__name__)
 
 TENANT = "default"
 FUSION = ("fusion", "alpha", "rrf_k", "depth")  # the settings that a collection may have of its own
@@ -64,6 +72,13 @@ class App:
         self._rerankers: dict[str, Reranker] = {}
         self._pool: Pool | None = None
         self._indexes: dict[tuple[int, str], Indexes] = {}
+        self._outboxes: list[Outbox] | None = None
+        self.listeners: list[
+            Callable[[Interaction], None]
+        ] = []  # told of every interaction, in the thread that answers
+        self.counters: list[Counted] = []  # told of what left the house, or did not
+        self._spans: Spans | None = None
+        self._question_vectors: QuestionVectors | None = None
 
     # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -85,9 +100,19 @@ class App:
         return cls(settings, database)
 
     def close(self) -> None:
+        for outbox in self._outboxes or ():
+            outbox.close()
         if self._pool is not None:
             self._pool.close()
         self.database.close()
+
+    def with_settings(self, settings: Settings) -> "App":
+        """The same installation, asked by other settings; what is open is shared. Close this one, not that."""
+        self.embedder()  # else each of them would open one of its own
+        self.outboxes()
+        other = copy(self)
+        other.settings = settings
+        return other
 
     @property
     def tenant_id(self) -> int:
@@ -353,7 +378,36 @@ class App:
         settings = self.settings
         conversing = None if template else self.template(settings.conversation_template, tenant_id)
         speaker, ranks = self.generator(generator), self.reranker(reranker)
-        return Answering(opened, speaker, self.scorers(), ranks, chosen, conversing, settings.rewrite)
+        self.outboxes()  # what is wrong with them is said now, not in an answer's way
+        return Answering(opened, speaker, self.scorers(), ranks, chosen, conversing, settings.rewrite, self.heard)
+
+    # ── what leaves the house ───────────────────────────────────────────────────────────────────────────────────────
+
+    def heard(self, entry: Interaction) -> None:
+        """Tell whoever listens of an interaction that was logged; no answer waits for it or fails with it."""
+        for listener in self.listeners:
+            try:
+                listener(entry)
+            except Exception:
+                log.exception("a listener could not hear of interaction %s", entry.id)
+        for outbox in self._outboxes or ():
+            outbox.put(entry)
+
+    def outboxes(self) -> "Sequence[Outbox]":
+        """Where interactions go from here: a collector of traces, a webhook. Raises WrongSetting, NotReady for settings
+        that cannot work."""
+        with self._lock:
+            if self._outboxes is None:
+                from rag.outgoing import outboxes
+
+                self._outboxes = outboxes(self.settings, self._counted)
+            return self._outboxes
+
+    def _counted(self, name: str, outcome: "Outcome", n: int) -> None:
+        for counter in self.counters:
+            counter(name, outcome, n)
+
+    # ── templates and reasons ───────────────────────────────────────────────────────────────────────────────────────
 
     def template(self, named: str | None = None, tenant_id: int | None = None) -> Template:
         """The prompt template that NAME or NAME@DIGEST means, else that of the settings. Raises NotFound."""
@@ -400,6 +454,26 @@ class App:
         """Fold the changes since the last index generation into a new one if that pays; the generation, or None."""
         indexes = self.indexes(collection)
         return indexes.publish() if indexes.due(indexes.view()) else None
+
+    # ── the log as a whole ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def spans(self) -> "Spans":
+        """The figures of the log by day, shared by all threads of this process."""
+        from rag.insight.spans import Spans
+
+        with self._lock:
+            if self._spans is None:
+                self._spans = Spans(self.database)
+            return self._spans
+
+    def question_vectors(self) -> "QuestionVectors":
+        """Vectors of questions of the log, shared by all threads of this process."""
+        from rag.insight.topics import QuestionVectors
+
+        with self._lock:
+            if self._question_vectors is None:
+                self._question_vectors = QuestionVectors()
+            return self._question_vectors
 
     # ── defaults of a request ───────────────────────────────────────────────────────────────────────────────────────
 

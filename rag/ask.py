@@ -1,14 +1,15 @@
 """The read route to the end: search, pack a prompt, generate, check citations, score, log."""
 
 import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Running
-from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rag.citations import cite, only_supported
 from rag.confidence import FEATURES, Abstaining, Weighed, refusal, refusal_details, refusal_text, refuses, weigh
-from rag.conversation import messages_of, turns_of
+from rag.conversation import Turn, messages_of, turns_of
 from rag.errors import GeneratorFailed, RagError, WrongUsage
 from rag.prompt import built_in, pack
 from rag.rewriting import Rewrite, Rewritten, rewritten
@@ -45,7 +46,13 @@ from rag.types import (
     Usage,
 )
 
+Origin = Literal["human", "synthetic", "generated"]
+LONGEST_REFUSED = 10_000  # characters of a refused question that are kept: it may be refused for its length
 ANSWER_SHARE = 0.5  # of a generator's context that may be kept free for the answer, at most
+
+
+def _nobody(_: Interaction) -> None:
+    """Told of an interaction, and does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +67,15 @@ class Question:
     refining: Refining = field(default_factory=Refining, kw_only=True)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     conversation_id: str | None = None  # begins with its first turn
-    origin: Literal["human", "synthetic", "generated"] = "human"
+    origin: Origin = "human"
     abstaining: Abstaining | None = field(default=None, kw_only=True)  # None: what was found is not weighed
     parent: str | None = field(default=None, kw_only=True)  # the interaction it continues, or "root"; None: the last
     regenerates: str | None = field(default=None, kw_only=True)  # the interaction whose question is asked again
     strict: bool = field(default=False, kw_only=True)  # nothing is said that no passage bears out
     history: tuple[Message, ...] = field(default=(), kw_only=True)  # said before, in place of what the log knows
+    at: int | None = field(default=None, kw_only=True)  # the collection as it stood at this position; None: as it does
+    replays: str | None = field(default=None, kw_only=True)  # the interaction that is run again
+    turns: tuple[Turn, ...] = field(default=(), kw_only=True)  # said before, as the log knows it; like `history`
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,7 @@ class Answering:
     template: Template = field(default_factory=built_in)
     conversing: Template | None = None  # where something was said before and the other has no place for it
     rewrite: Rewrite = "auto"
+    heard: Callable[[Interaction], None] = field(default=_nobody)  # told of every interaction once it is logged
 
     @property
     def database(self) -> Database:
@@ -123,14 +134,16 @@ def answer(answering: Answering, question: Question, principal: Principal) -> In
 def stream(
     answering: Answering, question: Question, principal: Principal, cancel: CancelToken | None = None
 ) -> Running[Step, None, None]:
-    """Answer a question in steps: Started, some Text, Done. One log row is written before Done, whatever happens; only
-    a conversation, parent or question to ask again that is not the asker's raises NotFound and leaves none.
+    """Answer a question in steps: Started, some Text, Done. One log row is written before Done, whatever happens; of a
+    conversation, parent or question to ask again that is not the asker's, which raises NotFound, it names none.
 
     A set `cancel`, or closing the iterator, ends generation soon; what was said until then is logged as cancelled.
     A failure is logged and raised: GeneratorFailed, or what the search raises.
     """
     cancel = cancel or threading.Event()
-    told = Telling(answering, question, principal)
+    collection = answering.opened.collection.name
+    with logged_refusal(answering.database, principal, question.text, collection, origin=question.origin):
+        told = Telling(answering, question, principal)
     try:
         prompt = told.search(cancel)
         beginning = told.begin(cancel)
@@ -143,13 +156,61 @@ def stream(
         told.finish_reason = "cancelled"
         told.log()
         raise
-    except RagError as error:
-        told.log(error=str(error))
-        raise
     except Exception as error:
-        told.log(error=f"{type(error).__name__}: {error}")
+        told.log(error=_said(error))
         raise
     yield Done(told.log())
+
+
+@contextmanager
+def logged_refusal(
+    database: Database, principal: Principal, asked: str, collection: str, *, origin: Origin = "human"
+) -> Iterator[None]:
+    """Whatever is raised within is logged as the failure of a question that was asked, and raised on. For all that
+    happens before `stream`, which logs by itself."""
+    try:
+        yield
+    except Exception as error:
+        refused(database, principal, asked, collection, _said(error), origin=origin)
+        raise
+
+
+def refused(
+    database: Database, principal: Principal, asked: str, collection: str, reason: str, *, origin: Origin = "human"
+) -> None:
+    """Log a question that nobody was asked, and why."""
+    from ulid import ULID
+
+    entry = Interaction(
+        id=str(ULID()),
+        created_at=now().isoformat(timespec="milliseconds"),
+        tenant_id=principal.tenant_id,
+        collection=collection,
+        user=principal.user,
+        conversation_id=None,
+        origin=origin,
+        question=asked[:LONGEST_REFUSED],
+        search_query=asked[:LONGEST_REFUSED],
+        prompt=None,
+        answer=None,
+        error=reason,
+        passages=(),
+        candidates=(),
+        model="",
+        revision="",
+        template="",
+        settings={},
+        position=0,
+        generation=0,
+        timings_ms={},
+    )
+    with database.write() as connection:
+        interaction_store.record(connection, database, entry, None)
+
+
+def _said(error: Exception) -> str:
+    """What failed, in words."""
+    return str(error) if isinstance(error, RagError) else f"{type(error).__name__}: {error}"
 
 
 def _unshown(found: Sequence[Passage], shown: Sequence[Passage]) -> list[Hit]:
@@ -190,7 +251,8 @@ class Telling:
         self._answering, self._principal = answering, principal
         self._placed = _place(answering, question, principal)
         self._question = replace(question, text=self._placed.question or question.text)
-        self._history = question.history or messages_of(self._placed.turns)
+        self._turns = question.turns or self._placed.turns
+        self._history = question.history or messages_of(self._turns)
         self._rewritten = Rewritten(self._question.text)
         self._created = now().isoformat(timespec="milliseconds")
         self._clock = Clock()
@@ -210,13 +272,13 @@ class Telling:
         asked, generator = self._question, self._answering.generator
         if self._history:
             with self._clock.stage("rewrite"):
-                turns = turns_of(asked.history) or self._placed.turns
+                turns = turns_of(asked.history) or self._turns
                 cancel = cancel or threading.Event()
                 self._rewritten = rewritten(asked.text, turns, self._answering.rewrite, generator, cancel)
         with self._clock.stage("search"):
             self._found = search(
                 self._answering.opened,
-                Search(self._rewritten.text, asked.k, asked.mode, asked.where, asked.fusion, asked.refining),
+                Search(self._rewritten.text, asked.k, asked.mode, asked.where, asked.fusion, asked.refining, asked.at),
                 self._principal,
                 self._answering.reranker,
             )
@@ -311,7 +373,9 @@ class Telling:
         opened = self._answering.opened
         with opened.database.write() as connection:
             template_store.keep(connection, entry.tenant_id, self._template())
-            return interaction_store.record(connection, opened.database, entry, opened.collection.id)
+            logged = interaction_store.record(connection, opened.database, entry, opened.collection.id)
+        self._answering.heard(logged)
+        return logged
 
     def _template(self) -> Template:
         """The answering's own, unless it has no place for what was said before and another one does."""
@@ -352,6 +416,7 @@ class Telling:
             timings_ms={},
             parent_id=self._placed.parent_id,
             regenerates_id=self._placed.regenerates_id,
+            replays_id=self._question.replays,
         )
 
     def _answer(self, prompt: Prompt | None) -> Answer | None:
@@ -411,4 +476,5 @@ class Telling:
             "rewrite": self._answering.rewrite,
             "rewritten_by": self._rewritten.by,
             "rewrite_failure": self._rewritten.failure,
+            **({} if asked.at is None else {"at_position": asked.at}),
         }

@@ -77,7 +77,8 @@ def gather(
     rows, answerable, found = [], [], []
     for place, (example, ready) in enumerate(embedded(opened, [example for example, _ in asked], way.mode)):
         hidden, relevant = asked[place][1], _relevant(example)
-        where = Filter.parse({"external_id": {"$nin": sorted(relevant)}}) if hidden else None
+        out_of_sight = {"$nin": sorted(relevant)}  # of ids and of addresses: what judgements call a document by
+        where = Filter.parse({"external_id": out_of_sight, "uri": out_of_sight}) if hidden else None
         request = Search(example.question, passages, way.mode, where, way.fusion, way.refining)
         result = search(ready, request, principal, way.reranker)
         assert result.held is not None

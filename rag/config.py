@@ -192,8 +192,26 @@ class Settings:
     allowed_hosts: tuple[str, ...] = _option(
         (), "Host names the API answers to besides loopback names and its own address"
     )
+    log_retention_days: int = _option(
+        0, "the log is kept for so long, then pruned by server or worker; 0: for ever", unit="days", low=0, high=36500
+    )
     max_upload_mb: int = _option(64, "larger request bodies are refused", unit="MiB", low=1, high=4096)
     max_question_chars: int = _option(8000, "longer questions are refused", unit="characters", low=1, high=1000000)
+
+    otlp_endpoint: str = _option(
+        "", "address of an OpenTelemetry collector that traces are sent to; empty: as the OTEL_ variables say"
+    )
+    trace_content: Literal["off", "on"] = _option(
+        "off", "send questions, answers, prompts and passages with the traces, too", choices=("off", "on")
+    )
+    webhook_url: str = _option("", "address that is told of answers with low scores; empty: nobody")
+    webhook_scores: tuple[str, ...] = _option(
+        ("faithfulness<0.5",), "which scores are low: a name, < and a value; any of them is enough"
+    )
+    webhook_key_file: str = _option("", "file with the key that calls of the webhook are signed with")
+    webhook_allow_hosts: tuple[str, ...] = _option(
+        (), "hosts and addresses inside a network that may be told, besides those of the public web"
+    )
 
     @property
     def database_url(self) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from ingest.languages.sentences import sentences
 from rag.ask import Answering, Question, answer
+from rag.confidence import Abstaining
 from rag.errors import WrongUsage
 from rag.metrics import averages
 from rag.runs import METRICS as METRICS
@@ -225,12 +226,13 @@ def retrieval(
 
 
 def documents(passages: Sequence[Passage]) -> dict[str, float]:
-    """A ranking of documents: each scores as its best chunk; a text that stands in several counts for all of them."""
+    """A ranking of documents, by external id or else by address: each scores as its best chunk; a text that stands in
+    several counts for all of them."""
     scores: dict[str, float] = {}
     for passage in passages:
         for place in passage.places:
-            if place.external_id is not None:
-                scores[place.external_id] = max(passage.hit.score, scores.get(place.external_id, passage.hit.score))
+            key = place.external_id or place.uri
+            scores[key] = max(passage.hit.score, scores.get(key, passage.hit.score))
     return scores
 
 
@@ -271,38 +273,64 @@ class Judged:
     took_ms: float
 
 
-def answers(
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How questions are put to a generator: as everybody's are."""
+
+    passages: int
+    abstaining: Abstaining | None  # when a question is refused before the generator is asked
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One question, what its answer turned out to be, and what every scorer says of it; None: does not apply."""
+
+    example: Example
+    judged: Judged
+    scores: Mapping[str, float | None]
+
+
+def answered(
     answering: Answering,
     examples: Sequence[Example],
     way: Way,
-    passages: int,
+    asking: Asking,
     principal: Principal,
     progress: Progress = lambda done, total: None,
     scorers: Sequence[Scorer] = (),
-) -> dict[str, float | int | str | None]:
-    """Ask every question and sum up the answers, with the mean of every scorer over those it applies to. Nothing is
-    logged: the log is for questions that somebody asked."""
-    judged = []
-    values: dict[str, list[float]] = {scorer.name: [] for scorer in scorers}
+) -> list[Answered]:
+    """Ask every question. Nothing is logged: the log is for questions that somebody asked."""
+    found = []
     for done, (example, ready) in enumerate(embedded(answering.opened, examples, way.mode), 1):
         question = Question(
             example.question,
-            passages,
+            asking.passages,
             way.mode,
             fusion=way.fusion,
-            generation=GenerationSettings(),
+            generation=asking.generation,
             origin="synthetic",
             refining=way.refining,
+            abstaining=asking.abstaining,
+            strict=asking.strict,
         )
         entry = answer(replace(answering, opened=ready, scorers=()), question, principal)
-        judged.append(judge(answering.database, example, entry))
+        scores: dict[str, float | None] = {}
         for scorer in scorers:
             (score,) = scorer.score([entry], [example])
-            if score is not None and score.value is not None:
-                values[scorer.name].append(score.value)
+            scores[scorer.name] = None if score is None else score.value
+        found.append(Answered(example, judge(answering.database, example, entry), scores))
         progress(done, len(examples))
-    means = {name: _mean(given) for name, given in values.items()}
-    return {"generator": answering.generator.name} | summary(judged) | means
+    return found
+
+
+def answers(generator: str, found: Sequence[Answered]) -> dict[str, float | int | str | None]:
+    """The answers summed up, with the mean of every scorer over those it applies to."""
+    names = list(dict.fromkeys(name for one in found for name in one.scores))
+    values = {name: [one.scores[name] for one in found if name in one.scores] for name in names}
+    means = {name: _mean([value for value in given if value is not None]) for name, given in values.items()}
+    return {"generator": generator} | summary([one.judged for one in found]) | means
 
 
 def judge(database: Database, example: Example, entry: Interaction) -> Judged:

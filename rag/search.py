@@ -22,6 +22,7 @@ from rag.store import alike, surroundings
 from rag.store import documents as document_store
 from rag.store.alike import Alike
 from rag.store.collections import Collection
+from rag.store.collections import position as read_position
 from rag.store.database import Connection, Database
 from rag.store.filters import Filter
 from rag.store.membership import Membership
@@ -94,6 +95,7 @@ class Search:
     where: Filter | None = None
     fusion: Fusion = field(default_factory=Fusion)
     refining: Refining = field(default_factory=Refining)
+    at: int | None = None  # as the collection stood at this position, by permissions of now; None: as it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,10 @@ def _moment(
     Where a change came between the transaction and the view, what it replaced would be in neither: a second
     transaction, which sees the view's position, is then asked what could be seen there.
     """
+    if asked.at is not None:
+        with _then(opened, asked, asked.at, principal, clock) as moment:
+            yield moment
+        return
     with opened.database.read() as connection:
         with clock.stage("permitted"):
             permitted = opened.access.permitted(connection, principal, opened.collection.id, asked.where)
@@ -243,6 +249,22 @@ def _moment(
     with opened.database.read() as connection:
         with clock.stage("permitted"):
             permitted = opened.access.permitted(connection, principal, opened.collection.id, asked.where, view.position)
+        yield connection, permitted, view
+
+
+@contextmanager
+def _then(
+    opened: OpenCollection, asked: Search, at: int, principal: Principal, clock: Clock
+) -> Iterator[tuple[Connection, PermittedChunks, View]]:
+    """A transaction, what may be seen now of an earlier position, and the indexes of that position."""
+    with opened.database.read() as connection:
+        now = read_position(connection, opened.collection.id)
+        if not 0 <= at <= now:
+            raise WrongUsage(f"the collection {opened.collection.name!r} stands at position {now}; {at} never was")
+        with clock.stage("permitted"):
+            permitted = opened.access.permitted_then(connection, principal, opened.collection.id, asked.where, at)
+        with clock.stage("refresh"):
+            view = opened.indexes.at(at)
         yield connection, permitted, view
 
 

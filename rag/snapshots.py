@@ -17,7 +17,7 @@ import numpy as np
 
 from rag import keywords as keyword_backends
 from rag import vectors as vector_backends
-from rag.errors import IndexDamaged
+from rag.errors import Conflict, IndexDamaged, StoreNotReady
 from rag.generations import Generation, Generations, Kind
 from rag.keywords import ScoredIndex
 from rag.keywords.analysis import VERSION, chunk_terms
@@ -37,6 +37,7 @@ TAIL_MOST = 10_000  # … and more than this many never: comparing them takes a 
 FIRST = 200  # chunks from which a first snapshot is worth writing
 DEAD = 0.2  # share of removed chunks from which the keyword index is written anew
 REMEMBERED = 4_096  # changed chunks of one step that are read once for both indexes
+SMALL = 20_000  # chunks of an earlier position that may stay in memory
 UNIT = 1e-3  # how far from 1 the length of a stored vector may be
 
 
@@ -191,6 +192,7 @@ class Indexes:
         self._lock = threading.Lock()
         self._stamp: tuple[int, int] | None = None
         self._view: View | None = None
+        self._earlier: View | None = None  # the last one of an earlier position that was asked for
         self._chunks = 0  # in the generation under the view
         self._damage: dict[str, None] = {}
         self._broken = 0  # a generation that was found damaged when it was opened
@@ -219,6 +221,41 @@ class Indexes:
                 view = View(position, view.generation, view.since, vectors, keywords, self._languages(position))
             self._view = view
             return view
+
+    def at(self, position: int) -> View:
+        """The indexes as they stood at a position that is not later than the feed's: on the current snapshot where
+        that is as old, else from SQL alone, which takes time and memory for the words and the vector of every chunk of
+        then. The last one is kept until `let_go`. Raises Conflict where the vectors of then are no longer there."""
+        now = self.view()
+        if position == now.position:
+            return now
+        with self._lock:
+            kept = self._earlier
+            base = None if position < now.since or not now.generation else self._current(now.position)
+            number = base.number if base is not None else 0
+            if kept is None or kept.generation != number or kept.position > position:
+                since = base.position if base is not None else 0
+                changes = Changes(self._feed)
+                vectors = Arm(position, lambda: self._open_vectors(base), changes)
+                keywords = Arm(position, lambda: self._open_keywords(base), changes)
+                kept = View(position, number, since, vectors, keywords, self._languages(position))
+            elif kept.position < position:
+                vectors, keywords = kept._vectors.at(position), kept._keywords.at(position)
+                kept = View(position, number, kept.since, vectors, keywords, self._languages(position))
+            try:
+                kept._vectors.get()
+            except StoreNotReady as error:
+                raise Conflict(f"the index as it stood at position {position} cannot be had again: {error}") from error
+            self._earlier = kept
+            return kept
+
+    def let_go(self) -> None:
+        """Forget the indexes of an earlier position, unless they are small."""
+        with self._lock:
+            kept = self._earlier
+            built = None if kept is None else kept._vectors.built()
+            if built is not None and built.tail > SMALL:
+                self._earlier = None
 
     def _fresh(self, view: View, known: int | None = None) -> bool:
         return (

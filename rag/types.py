@@ -357,6 +357,9 @@ class GenerationSettings:
     grounded: bool = False  # numbers, names and quoted spans only as they stand in the passages or the question
 
 
+AGAIN_TEMPERATURE = 0.7  # of an answer that is asked for again where answers are greedy: else it would be the same
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Some more of the answer."""
@@ -520,6 +523,7 @@ class Interaction:
     regenerates_id: str | None = None  # the interaction whose question this one asks again
     turn: int | None = None  # 1, 2, … in its conversation, in the order in which turns were logged
     kind: TurnKind | None = None  # None: asked by itself
+    replays_id: str | None = None  # the interaction that this one runs again
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from rag.app import App
 from rag.corpus import Progress
 from rag.errors import NotReady, RagError
 from rag.jobs import KINDS, Kind, Task, Unfinished
+from rag.store import forgetting, leases
 from rag.store import jobs as job_store
-from rag.store import leases
 from rag.store.jobs import Advance, Job
 from rag.store.leases import Lease, LeaseLost
 
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 PACE_S = 1.0  # between two looks at an empty queue
 TOLD_S = 0.5  # between two words on how far a job is
-TIDY_S = 3600.0  # between two removals of uploads that nobody needs any more
+TIDY_S = 3600.0  # between two removals of uploads that nobody needs any more, and of what the log need not keep
+FORGOTTEN = 2000  # interactions that are deleted between two looks at the queue
 
 
 # ── one job at a time ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,9 +187,15 @@ class Worker:
 
     def _tidy(self) -> None:
         if time.monotonic() - self._tidied >= TIDY_S:
-            self._tidied = time.monotonic()
             with self._app.database.write() as connection:
                 job_store.forget_uploads(connection)
+            if self._forget() < FORGOTTEN:  # else there are more: the next look goes on
+                self._tidied = time.monotonic()
+
+    def _forget(self) -> int:
+        """Delete what the log need not keep any longer, some of it; how many interactions."""
+        days = self._app.settings.log_retention_days
+        return 0 if days == 0 else forgetting.prune_all(self._app.database, days, actor=self._name, at_most=FORGOTTEN)
 
 
 def _place(job: Job) -> tuple[int, str]:

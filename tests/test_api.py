@@ -543,7 +543,7 @@ def test_the_reference_is_a_page_that_loads_nothing(api: TestClient) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "POST /api/ask" in page.text
     assert "src=" not in page.text
-    assert api.get("/").headers["location"] == "/docs"
+    assert api.get("/").headers["location"] == "/ask"
 
 
 def test_docs_api_md_is_the_reference_of_this_api(api: TestClient) -> None:

@@ -28,6 +28,8 @@ def routes(api: FastAPI) -> list[tuple[str, str]]:
     """Every route of the OpenAPI document but health, and some that are not in it."""
     places = {"document_id": 1, "job_id": 1, "decision_id": 1, "name": "x", "run": "x", "interaction_id": "0" * 26}
     places["model"] = "rag"
+    places |= {"item_id": 1, "review_id": 1, "tag": "x"}
+    places |= {"experiment": "x"}
     places["conversation_id"] = "x"
     found = [
         (method.upper(), path.format(**places))
@@ -229,7 +231,7 @@ def test_which_addresses_are_loopback(host: str, loopback: bool) -> None:
 def test_the_server_says_when_it_is_open(tmp_path: Path) -> None:
     settings = small(tmp_path, workers=2)
     assert list(announcement(settings, 8123, guarded=True)) == [
-        "listening on http://127.0.0.1:8123 with 2 workers (documentation: /docs); Ctrl-C ends it"
+        "listening on http://127.0.0.1:8123 with 2 workers (web pages: /, documentation: /docs); Ctrl-C ends it"
     ]
     assert "open to this machine only" in list(announcement(settings, 8123, guarded=False))[1]
 

@@ -189,3 +189,20 @@ def test_another_users_conversation_is_not_found(house: House, say: Say, tmp_pat
     assert result.code == 1
     assert "no conversation 'hers'" in result.err
     assert json.dumps("hers") not in result.out
+
+
+def test_ask_branches_and_asks_again_in_a_conversation(house: House, say: Say) -> None:
+    assert say("When was the Golden Gate Bridge opened?", "How long is its main span?", "/quit").code == 0
+    first, second = logged(house)[-2:]
+    again = house("ask", "--regenerate", str(second["interaction_id"]), "--json").json
+    branch = house("ask", "--parent", str(first["interaction_id"]), "Who", "designed", "it?", "--json").json
+    told = {one["interaction_id"]: one for one in logged(house)}
+    assert told[again["interaction_id"]]["kind"] == "regeneration"
+    assert told[again["interaction_id"]]["question"] == second["question"]
+    assert told[branch["interaction_id"]]["kind"] == "branch"
+    nothing = house("ask")
+    assert nothing.code == 2
+    assert "--regenerate ID asks an earlier one again" in nothing.err
+    other = house("ask", "--regenerate", str(second["interaction_id"]), "Another question?")
+    assert other.code != 0
+    assert "has the words that it had" in other.err

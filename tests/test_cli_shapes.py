@@ -27,7 +27,7 @@ CONTRACT = {  # as promised to everyone who reads the output; these may never go
     "doctor.checks[]": "name ok detail",
     "logs": "interactions",
 }
-FREE = {"metadata", "settings", "timings_ms", "parts", "scores"}  # objects whose keys are data, not shape
+FREE = {"metadata", "settings", "timings_ms", "parts", "scores", "relevant"}  # objects whose keys are data, not shape
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,19 @@ def everything(house: House) -> dict[str, dict[str, object]]:
     say("score", "score")
     say("logs", "logs")
     say("logs show", "logs", "show", str(asked["interaction_id"]))
+    say("reviews queues add", "reviews", "queues", "add", "all", "--every")
+    say("reviews queues list", "reviews", "queues", "list")
+    say("reviews queues show", "reviews", "queues", "show", "all")
+    say("reviews queues fill", "reviews", "queues", "fill", "all")
+    given = say("reviews next", "reviews", "next")["item"]
+    assert isinstance(given, dict)
+    say("reviews label", "reviews", "label", str(given["item_id"]), "partly", "--relevant", "1", "--tag", "short")
+    say("reviews list", "reviews", "list")
+    say("reviews agreement", "reviews", "agreement")
+    say("dashboard", "dashboard")
+    say("dashboard drift", "dashboard", "drift")
+    say("dashboard topics", "dashboard", "topics")
+    say("dashboard unanswered", "dashboard", "unanswered")
     say("prompts list", "prompts", "list")
     say("prompts show", "prompts", "show", "answer")
     file = house.folder / "mine.j2"
@@ -93,6 +106,7 @@ def everything(house: House) -> dict[str, dict[str, object]]:
     say("prompts diff", "prompts", "diff", "mine", "summary")
     say("documents list", "documents", "list", "-n", "1")
     say("documents show", "documents", "show", "1")
+    say("documents history", "documents", "history", "1")
     say("collections", "collections")
     say("models", "models")
     say("token create", "token", "create", "--name", "ada", "--label", "staff")
@@ -113,6 +127,30 @@ def everything(house: House) -> dict[str, dict[str, object]]:
     say("eval show", "eval", "show", "2")
     say("eval compare", "eval", "compare", "1", "2")
     say("eval remove", "eval", "remove", "1")
+    say("datasets make", "datasets", "make", "gold", "--all", "--shares", "0,0,1")
+    say("datasets synthesize", "datasets", "synthesize", "practice", "--by", "templates")
+    say("datasets list", "datasets", "list")
+    say("datasets show", "datasets", "show", "practice", "-n", "1")
+    say("datasets export", "datasets", "export", "gold", str(house.folder / "ragas"), "--format", "ragas")
+    say("datasets compare", "datasets", "compare", "practice", "gold")
+    say("datasets verify", "datasets", "verify", "gold")
+    say("gate", "gate", beir, "--min", "map=0", "--against", "2")
+    say("replay", "replay", str(asked["interaction_id"]), "--mode", "keyword", "-k", "1")
+    say("replay --all", "replay", "--all", "-n", "1")
+    (house.folder / "config.toml").write_text('[now]\n[words]\nmode = "keyword"\npassages = 1\n')
+    (house.folder / "questions.txt").write_text("How is green tea brewed?\n")
+    questions = ("--questions", str(house.folder / "questions.txt"))
+    say("experiment run", "experiment", "run", str(house.folder / "config.toml"), *questions)
+    say("experiment list", "experiment", "list")
+    say("experiment show --answers", "experiment", "show", "1", "--answers")
+    say("compare judge", "compare", "judge", "1")
+    pair = say("compare ask", "compare", "ask", "--b", "mode=keyword", "How is green tea brewed?")
+    ids = (str(pair["first_id"]), str(pair["second_id"]))
+    say("compare judge --choice", "compare", "judge", *ids, "--choice", "a")
+    say("compare list", "compare", "list")
+    say("compare results", "compare", "results")
+    say("traces export", "traces", "export", "--to", str(house.folder / "traces.jsonl"))
+    say("experiment remove", "experiment", "remove", "1")
     say("rebuild", "rebuild")
     say("doctor", "doctor")
     say("doctor --repair", "doctor", "--repair")

@@ -222,7 +222,7 @@ def test_a_question_is_asked_again_with_another_seed(opened: OpenCollection, pri
         ask(who, Question("Other words?", regenerates=second.id), principal)
 
 
-def test_anothers_conversation_is_not_found_and_leaves_no_trace(opened: OpenCollection, principal: Principal) -> None:
+def test_anothers_conversation_is_not_found_and_left_as_it_is(opened: OpenCollection, principal: Principal) -> None:
     who = answering(opened, Speaking(["Red."]))
     first = ask(who, Question("What colour are apples?", conversation_id="C"), principal)
     eve = replace(principal, user="eve")
@@ -234,7 +234,10 @@ def test_anothers_conversation_is_not_found_and_leaves_no_trace(opened: OpenColl
         with pytest.raises(NotFound):
             ask(who, question, eve)
     with opened.database.read() as connection:
-        assert interaction_store.count(connection, principal.tenant_id, Query()) == 1
+        assert interaction_store.count(connection, principal.tenant_id, Query(conversation_id="C")) == 1
+        refused = interaction_store.listing(connection, principal.tenant_id, Query(user="eve"), limit=9)
+    assert [(entry.conversation_id, entry.parent_id, entry.answer) for entry in refused] == [(None, None, None)] * 3
+    assert all(entry.error is not None and "Red" not in entry.error for entry in refused), "asked, and not found"
 
 
 def test_history_can_be_given_without_a_conversation(opened: OpenCollection, principal: Principal) -> None:
@@ -291,14 +294,15 @@ def test_who_names_a_template_gets_it(opened: OpenCollection, principal: Princip
 
 def test_what_was_logged_before_begins_a_turn_each(database_url: str) -> None:
     """Names of conversations were labels: nothing that bears one was asked with the others' history."""
-    from sqlalchemy import insert
+    from sqlalchemy import MetaData, Table, insert
 
     from rag.store import database as database_store
-    from rag.store.tables import conversations, interactions
+    from rag.store.tables import conversations
 
     database = database_store.connect(database_url)
     database_store.upgrade(database, "0004")
     with database.write() as connection:
+        interactions = Table("interactions", MetaData(), autoload_with=connection)  # as it was then
         tenant = collection_store.ensure_tenant(connection)
         connection.execute(insert(conversations).values(id="C", tenant_id=tenant, user="u", created_at=now()))
         for number, name in ((1, "C"), (2, None), (3, "C")):

@@ -109,7 +109,7 @@ def passage(score: float, *ids: str | None, text: str = "text", start: int = 0) 
 
 def test_a_document_scores_as_its_best_chunk_and_a_shared_text_under_every_id() -> None:
     found = documents([passage(3.0, "a", "b"), passage(2.0, "c", None), passage(-1.0, "a")])
-    assert found == {"a": 3.0, "b": 3.0, "c": 2.0}
+    assert found == {"a": 3.0, "b": 3.0, "c": 2.0, "file:///None": 2.0}, "one without an id goes by its address"
 
 
 def test_only_one_ranking_alone_may_be_read_deeper_than_the_settings_say() -> None:

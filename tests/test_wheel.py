@@ -33,6 +33,9 @@ def test_it_holds_what_runs_and_nothing_else(wheel: Path) -> None:
     assert "rag/docs/how-it-works.md" in names
     assert "rag/docs/README.md" in names
     assert "rag/templates/answer.j2" in names
+    for kind in ("templates", "static"):
+        there = {f"rag/api/pages/{kind}/{path.name}" for path in (ROOT / "rag" / "api" / "pages" / kind).iterdir()}
+        assert there <= set(names), "a page lacks what it is made of"
     assert not [name for name in names if name.endswith((".pyc", ".db"))]
 
 

@@ -25,7 +25,7 @@ TEXTS = {
     "etna.txt": "Mount Etna is the tallest active volcano in Europe. It stands on Sicily.",
     "tea.txt": "Green tea is brewed at 80 degrees. Black tea wants boiling water.",
 }
-QUESTION = "In which year was it opened?"
+QUESTION = "In which year was the bridge opened?"
 ANSWER = "The Golden Gate Bridge was opened in 1937. [1]"
 
 

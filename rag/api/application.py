@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -16,21 +17,38 @@ from rag.api.house import QUICK, House, answers_at_once
 from rag.api.metrics import Metrics
 from rag.api.models import Problem
 from rag.api.models.documents import TextRequest, UploadRequest
+from rag.api.pages import ask as ask_page
+from rag.api.pages import compare as compare_page
+from rag.api.pages import dashboard as dashboard_page
+from rag.api.pages import documents as documents_page
+from rag.api.pages import evaluation as evaluation_page
+from rag.api.pages import jobs as jobs_page
+from rag.api.pages import log as log_page
+from rag.api.pages import login, rendering, static
+from rag.api.pages import review as review_page
 from rag.api.publisher import Publisher
 from rag.api.routes import (
     ask,
     collections,
+    comparisons,
     conversations,
+    dashboard,
+    datasets,
     documents,
     duplicates,
     evaluations,
+    experiments,
     health,
+    histories,
     interactions,
     jobs,
+    log,
     mcp,
     metrics,
     pages,
     prompts,
+    replays,
+    reviews,
     search,
     syncs,
     v1,
@@ -42,7 +60,7 @@ from rag.workers import Crew, Worker
 
 MEBIBYTE = 2**20
 LAST_WORDS_S = 5.0  # a generator that was told to stop has this long when the server ends
-UPLOADS = "/api/documents"  # the one route that takes large bodies
+UPLOADS = frozenset({"/api/documents", "/documents/upload"})  # the routes that take large bodies
 CONVERSATION_MB = 8  # /v1: a whole conversation, or many texts to embed
 
 DESCRIPTION = """Documents come in, questions are answered from them, and every answer can be checked.
@@ -62,18 +80,36 @@ EVERYTHING = (
     ask,
     documents,
     duplicates,
+    histories,
     syncs,
     jobs,
     interactions,
+    log,
+    replays,
+    reviews,
     collections,
     conversations,
     evaluations,
+    datasets,
+    experiments,
+    comparisons,
+    dashboard,
     prompts,
     health,
     metrics,
     v1,
     mcp,
     pages,
+    static,
+    login,
+    ask_page,
+    compare_page,
+    review_page,
+    jobs_page,
+    documents_page,
+    dashboard_page,
+    log_page,
+    evaluation_page,
 )
 TOOLS = (health, mcp)
 
@@ -86,6 +122,8 @@ def create(app: App | Settings, resources: Sequence[ModuleType] = EVERYTHING) ->
     owned = isinstance(app, Settings)
     opened = App.open(app) if isinstance(app, Settings) else app
     house = House(opened, Metrics(), CapacityLimiter(answers_at_once(opened)))
+    opened.listeners.append(house.metrics.heard)
+    opened.counters.append(house.metrics.counted)
     api = Api(
         title="rag",
         version=version("rag"),
@@ -97,7 +135,10 @@ def create(app: App | Settings, resources: Sequence[ModuleType] = EVERYTHING) ->
         separate_input_output_schemas=False,
     )
     api.state.house = house
+    api.state.paths = frozenset(route.path for resource in resources for route in resource.router.routes)
     problems.register(api)
+    if "/ask" in api.state.paths:
+        rendering.register(api)
     openai_errors.register(api)
     for resource in resources:
         api.include_router(resource.router)
@@ -124,7 +165,7 @@ class Api(FastAPI):
 
 def body_limit(settings: Settings, path: str) -> int:
     """The longest body that a path takes, in bytes."""
-    if path == UPLOADS:
+    if path in UPLOADS:
         return settings.max_upload_mb * MEBIBYTE
     if path.startswith(openai_errors.PREFIX):
         return max(CONVERSATION_MB * MEBIBYTE, 12 * settings.max_question_chars)
@@ -132,15 +173,18 @@ def body_limit(settings: Settings, path: str) -> int:
 
 
 @asynccontextmanager
-async def _lifespan(house: House, _: FastAPI, *, close: Callable[[], None]) -> AsyncIterator[None]:
+async def _lifespan(house: House, api: FastAPI, *, close: Callable[[], None]) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = QUICK
     publisher = Publisher(house.app)
     publisher.start()
     crew = Crew(Worker(house.app), house.app.settings.job_workers)
     crew.start()
+    preparing = Thread(target=rendering.prepare if "/ask" in api.state.paths else lambda: None, name="rag-templates")
+    preparing.start()
     try:
         yield
     finally:
+        await to_thread.run_sync(preparing.join)
         await to_thread.run_sync(crew.stop)  # what it is at is given back, and goes on where there is another worker
         await to_thread.run_sync(publisher.stop)
         await _answers_logged(house)

@@ -7,12 +7,13 @@ import ipaddress
 import re
 from collections.abc import Callable
 from time import perf_counter
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.api import problems
@@ -22,7 +23,10 @@ from rag.store import tokens
 from rag.types import Principal
 
 PRINCIPAL = "rag.principal"  # where a request's scope holds who asks
-OPEN = frozenset({"/api/health"})  # needs no token
+COOKIE = "rag_token"  # where a browser keeps the token that was given at /login
+LOGIN = "/login"
+OPEN = frozenset({"/api/health", LOGIN})  # needs no token
+OPEN_FOLDER = "/static/"  # neither does what pages load
 OPEN_ON_LOOPBACK = frozenset({"/", "/docs", "/openapi.json"})  # describe the program, not the data
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
@@ -201,7 +205,7 @@ class Authentication:
         self.limiter = CapacityLimiter(4)  # threads of its own: slow routes must not keep others from being known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["path"] in OPEN and scope["method"] in SAFE):
+        if scope["type"] != "http" or _open(scope):
             await self.app(scope, receive, send)
             return
         here = is_loopback(str((scope.get("client") or ("",))[0]))
@@ -209,17 +213,16 @@ class Authentication:
             await self.app(scope, receive, send)
             return
         try:
-            scope[PRINCIPAL] = await to_thread.run_sync(
-                self._principal, Headers(scope=scope).getlist("authorization"), here, limiter=self.limiter
-            )
+            scope[PRINCIPAL] = await to_thread.run_sync(self._principal, scope, here, limiter=self.limiter)
         except RagError as error:
-            await problems.of(error)(scope, receive, send)
+            await (_to_login(scope, error) or problems.of(error))(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
-    def _principal(self, given: list[str], here: bool) -> Principal:
+    def _principal(self, scope: Scope, here: bool) -> Principal:
         """Looked up at each request, so that a revoked token is refused from the next one on."""
         database = self.installation.database
+        given = Headers(scope=scope).getlist("authorization")
         secret = _secret(given) if given else ""
         with database.read() as connection:
             guarded = tokens.any_alive(connection)
@@ -227,6 +230,8 @@ class Authentication:
             # no token of ours says as much as no header.
             if given and (guarded or secret.startswith(tokens.PREFIX)):
                 return tokens.principal(connection, database, secret)
+            if guarded and (kept := _cookie(scope)):
+                return tokens.principal(connection, database, kept)
         if guarded:
             raise NotAuthenticated("this needs a token: Authorization: Bearer TOKEN; `rag token create` makes one")
         if not here or not is_loopback(self.installation.settings.host):
@@ -240,6 +245,44 @@ def _secret(given: list[str]) -> str:
     if len(given) > 1 or scheme.lower() != "bearer" or not secret.strip():
         raise NotAuthenticated("the Authorization header has the form: Bearer TOKEN")
     return secret.strip()
+
+
+def _open(scope: Scope) -> bool:
+    """Whether a request needs no token: health, and what leads to a login."""
+    path, reads = scope["path"], scope["method"] in SAFE
+    return path == LOGIN or (reads and (path in OPEN or path.startswith(OPEN_FOLDER)))
+
+
+def _cookie(scope: Scope) -> str:
+    """The token in the cookie, "" where there is none. Raises NotPermitted for a request that would change something
+    and does not say where it comes from: whoever has the cookie is a browser, and browsers do (Origin, Sec-Fetch-Site).
+    """
+    headers = Headers(scope=scope)
+    kept = Request(scope).cookies.get(COOKIE, "")
+    if kept and scope["method"] not in SAFE and not ("origin" in headers or "sec-fetch-site" in headers):
+        raise NotPermitted("a change that is asked for with the cookie of a login needs an Origin header")
+    return kept
+
+
+def _to_login(scope: Scope, error: RagError) -> Response | None:
+    """Where a browser that shows pages goes on when nobody knows it; None for all others, who are told the problem."""
+    if not isinstance(error, NotAuthenticated):
+        return None
+    headers = Headers(scope=scope)
+    shown = headers.get("hx-current-url") if "hx-request" in headers else None
+    if shown is not None:
+        behind = urlsplit(shown)
+        return Response(status_code=401, headers={"hx-redirect": login_address(behind.path, behind.query)})
+    if "text/html" not in headers.get("accept", ""):
+        return None
+    reads = scope["method"] in SAFE
+    query = scope["query_string"].decode("latin-1")
+    return RedirectResponse(login_address(scope["path"], query) if reads else LOGIN, status_code=303)
+
+
+def login_address(path: str, query: str = "") -> str:
+    """The page where a token is given, which leads back to this address."""
+    return f"{LOGIN}?{urlencode({'next': path + ('?' + query if query else '')})}"
 
 
 async def until_hung_up(receive: Receive) -> None:

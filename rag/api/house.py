@@ -51,6 +51,14 @@ class House:
         with self.app.database.read() as connection:
             return collection_store.tenant_name(connection, principal.tenant_id)
 
+    @contextmanager
+    def refusal(self, principal: Principal, asked: str, collection: str | None) -> Iterator[None]:
+        """Whatever is raised within is logged as the failure of this question, and raised on."""
+        from rag.ask import logged_refusal
+
+        with logged_refusal(self.app.database, principal, asked, collection or self.app.settings.collection):
+            yield
+
     def check_question(self, text: str) -> None:
         """Raise TooMuch for a question that is longer than the settings allow."""
         longest = self.app.settings.max_question_chars

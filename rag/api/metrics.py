@@ -14,7 +14,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from rag.outbox import Outcome
+from rag.types import Interaction
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+BUCKETS_SCORE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -60,6 +64,26 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._scores = Histogram(
+            "rag_scores",
+            "values of the scores of answers, where they apply",
+            ["score"],
+            buckets=BUCKETS_SCORE,
+            registry=self._registry,
+        )
+        self._refusals = Counter(
+            "rag_refusals",
+            "answers that say that the documents do not answer, by who said so: house, generator",
+            ["by"],
+            registry=self._registry,
+        )
+        self._outgoing = Counter(
+            "rag_outgoing",
+            "what left for a collector or a webhook: spans or calls sent; interactions that failed or were dropped",
+            ["to", "outcome"],
+            registry=self._registry,
+        )
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; `route` is the path's template. Status 0 is one whose asker went away first."""
         method = method if method in ("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS") else "other"
@@ -68,6 +92,18 @@ class Metrics:
 
     def asked(self, generator: str, outcome: str) -> None:
         self._asks.labels(generator, outcome).inc()
+
+    def heard(self, entry: Interaction) -> None:
+        """Count the scores of an interaction that was logged, and whether it refused."""
+        for score in entry.scores:
+            if score.value is not None:
+                self._scores.labels(score.name).observe(score.value)
+        if entry.answer is not None and entry.answer.abstained:
+            self._refusals.labels("generator" if entry.answer.refusal is None else "house").inc()
+
+    def counted(self, to: str, outcome: Outcome, n: int) -> None:
+        """Count what left the house, or did not."""
+        self._outgoing.labels(to, outcome).inc(n)
 
     def exposition(self, states: States) -> bytes:
         """Everything in Prometheus' text format."""

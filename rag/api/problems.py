@@ -6,6 +6,7 @@ import math
 import secrets
 from collections.abc import Mapping
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20  # validation errors told of one request
+# Where the question stands in the body of a request that asks one.
+ASKING = {"/api/ask": "question", "/v1/chat/completions": "messages", "/v1/completions": "prompt"}
 NAMES = {  # of problems that are not errors of ours
     400: "MalformedRequest",
     404: "NotFound",
@@ -72,17 +75,46 @@ def register(api: FastAPI) -> None:
         return of(error)
 
     @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        await to_thread.run_sync(_log_question, request, error)
         return response(validation_json(error))
 
     @api.exception_handler(HTTPException)
     async def theirs(request: Request, error: HTTPException) -> Response:
-        detail = str(error.detail)
-        if error.status_code == 404:  # only the router raises these two, and says nothing more
-            detail = f"there is no {request.url.path}; /docs lists what there is"
-        elif error.status_code == 405:
-            detail = f"{request.url.path} does not take {request.method}; /docs lists what there is"
-        return plain(error.status_code, detail, error.headers)
+        return response(http_json(request, error), error.headers)
+
+
+def http_json(request: Request, error: HTTPException) -> Json:
+    """What the framework refuses, as a problem document."""
+    detail = str(error.detail)
+    if error.status_code == 404:  # only the router raises these two, and says nothing more
+        detail = f"there is no {request.url.path}; /docs lists what there is"
+    elif error.status_code == 405:
+        detail = f"{request.url.path} does not take {request.method}; /docs lists what there is"
+    return problem(NAMES.get(error.status_code, "Problem"), error.status_code, detail)
+
+
+def _log_question(request: Request, error: RequestValidationError) -> None:
+    """A request that asks a question and does not fit is in the log, as one that failed."""
+    asked = asked_in(request.url.path, error.body)
+    if asked:
+        from rag.api.guard import PRINCIPAL
+        from rag.api.house import house
+        from rag.ask import refused
+
+        own, principal = house(request), request.scope[PRINCIPAL]
+        reason = str(validation_json(error)["detail"])
+        refused(own.app.database, principal, asked, own.app.settings.collection, reason)
+
+
+def asked_in(path: str, body: object) -> str:
+    """The question in the body of a request to a route that answers; "" where there is none."""
+    if not isinstance(body, dict):
+        return ""
+    found: object = body.get(ASKING.get(path, ""))
+    if isinstance(found, list):  # messages of a conversation: the last one asks
+        found = found[-1].get("content") if found and isinstance(found[-1], dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def validation_json(error: RequestValidationError) -> Json:

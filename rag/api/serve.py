@@ -17,6 +17,7 @@ from rag.config import PREFIX, Settings, load
 from rag.errors import WrongUsage
 from rag.store import tokens
 
+PAGES = "web pages: /, documentation: /docs"  # what is found where, as it is said when a server starts
 GRACE_S = 10  # answers on their way when the server is told to stop may take this long
 
 
@@ -31,7 +32,7 @@ def serve(
     say: Callable[[str], None] = to_stdout,
     *,
     factory: str = "rag.api.serve:worker",
-    at: str = "documentation: /docs",
+    at: str = PAGES,
 ) -> None:
     """Listen until a signal ends it. An installation that is not there yet is made. `factory` names the function that
     makes the application in each process, `at` says what is found where.
@@ -88,7 +89,7 @@ def check_exposure(settings: Settings, *, guarded: bool) -> None:
         )
 
 
-def announcement(settings: Settings, port: int, *, guarded: bool, at: str = "documentation: /docs") -> Iterator[str]:
+def announcement(settings: Settings, port: int, *, guarded: bool, at: str = PAGES) -> Iterator[str]:
     """What is said before the first request."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     many = f" with {settings.workers} workers" if settings.workers > 1 else ""

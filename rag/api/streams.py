@@ -8,7 +8,7 @@ done here. Whatever happens the generator is run to its end or closed in its own
 import math
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Protocol
 
 import anyio
@@ -57,9 +57,11 @@ async def follow(
     cancel = threading.Event()
     failures: list[Exception] = []
     outlet, inlet = anyio.create_memory_object_stream[Step](math.inf)
-    hung_up = False
+    hung_up = begun = False
 
     def pump() -> None:
+        nonlocal begun
+        begun = True
         with closing(steps(cancel)) as running:
             for step in running:
                 from_thread.run_sync(outlet.send_nowait, step)
@@ -103,6 +105,9 @@ async def follow(
             group.cancel_scope.cancel()
     finally:
         inlet.close()
+        if not begun:  # the asker went while others were answered: the log has the question all the same
+            with anyio.CancelScope(shield=True), suppress(Exception):
+                await to_thread.run_sync(pump)
     if failures and not hung_up:
         raise failures[0]
 
@@ -142,7 +147,7 @@ class Whole(Response):
         except Exception:
             self._told("failed")
             raise
-        self._told(_outcome(done[0]) if done else "cancelled")
+        self._told(ending(done[0]) if done else "cancelled")
         if done:
             body = problems.to_bytes(self._form.whole(done[0]))
             headers = {REQUEST_ID: done[0].id}
@@ -177,7 +182,7 @@ class EventStream(Response):
             if isinstance(step, Started):
                 self.headers[REQUEST_ID] = step.interaction_id
             elif isinstance(step, Done):
-                outcome = _outcome(step.interaction)
+                outcome = ending(step.interaction)
             if step is not None:
                 await write(self._form.step(step))
             elif started:
@@ -197,7 +202,8 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _outcome(interaction: Interaction) -> str:
+def ending(interaction: Interaction) -> str:
+    """How an interaction ended: answered, abstained, cancelled, failed."""
     answer = interaction.answer
     if answer is None:
         return "failed"

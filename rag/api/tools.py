@@ -118,12 +118,16 @@ def _hit(hit: Mapping[str, JsonValue]) -> str:
 
 
 def _ask(given: Mapping[str, JsonValue], house: House, principal: Principal, cancel: CancelToken) -> Said:
-    asked = AskRequest.model_validate(Ask.model_validate(given).model_dump())
-    house.check_question(asked.question or "")
-    answering = open_answering(house, asked, principal)
+    text, collection = given.get("question"), given.get("collection")
+    told = text if isinstance(text, str) else ""
+    with house.refusal(principal, told, collection if isinstance(collection, str) else None):
+        asked = AskRequest.model_validate(Ask.model_validate(given).model_dump())
+        house.check_question(asked.question or "")
+        answering = open_answering(house, asked, principal)
+        question = to_question(asked, house, principal)
     outcome = "failed"
     try:
-        for step in stream(answering, to_question(asked, house, principal), principal, cancel):
+        for step in stream(answering, question, principal, cancel):
             if isinstance(step, Done):
                 answer = step.interaction.answer
                 outcome = "abstained" if answer is not None and answer.abstained else "answered"

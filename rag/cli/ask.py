@@ -19,7 +19,7 @@ SCORES_INDENT = " " * len("Scores  ")
 
 
 @click.command("ask")
-@click.argument("question", nargs=-1, required=True, type=options.TEXT)
+@click.argument("question", nargs=-1, type=options.TEXT)
 @click.option("-k", type=click.IntRange(1, 100), help="Passages to answer from.  [default: 8]")
 @options.mode
 @options.collection
@@ -33,6 +33,8 @@ SCORES_INDENT = " " * len("Scores  ")
 )
 @click.option("--template", type=options.TEXT, metavar="NAME", help="Prompt template.  [default: answer]")
 @click.option("--conversation", type=options.TEXT, metavar="ID", help="Conversation the question belongs to.")
+@click.option("--parent", type=options.TEXT, metavar="ID", help="Answer the question follows, where not the last one.")
+@click.option("--regenerate", type=options.TEXT, metavar="ID", help="Ask the question of this answer again.")
 @click.option(
     "--abstain",
     type=click.Choice(("auto", "never")),
@@ -60,6 +62,8 @@ def command(
     generator: str | None,
     template: str | None,
     conversation: str | None,
+    parent: str | None,
+    regenerate: str | None,
     abstain: str | None,
     strict: bool,
     seed: int | None,
@@ -70,6 +74,8 @@ def command(
 
     The answer, its prompt, passages and scores are kept: `rag logs show ID` prints them.
     """
+    if not question and regenerate is None:
+        raise click.UsageError("Missing argument 'QUESTION'; or --regenerate ID asks an earlier one again.")
     flags = {"mode": mode, "collection": collection, "generator": generator, "passages": k, "reranker": rerank}
     flags |= {"prompt_template": template, "conversation_template": template}
     fusing = {"fusion": fusion, "alpha": alpha, "rrf_k": rrf_k, "depth": depth}
@@ -87,6 +93,8 @@ def command(
             app.generation(),
             conversation,
             refining=app.refining(),
+            parent=parent,
+            regenerates=regenerate,
             abstaining=app.abstaining(),
             strict=strict or chosen.strict == "on",
         )
@@ -105,11 +113,13 @@ def answer(app: "App", asked: "Question", *, aloud: bool) -> "Interaction":
     import logging
     from threading import Event
 
-    from rag.ask import Done, stream
+    from rag.ask import Done, logged_refusal, stream
     from rag.types import Text
 
     logging.getLogger("stamina").setLevel(logging.ERROR)  # retries are silent here; what fails in the end is said
-    answering, cancel = app.answering(), Event()
+    cancel = Event()
+    with logged_refusal(app.database, app.local(), asked.text, app.settings.collection):
+        answering = app.answering()
     with interrupts.first_interrupt(cancel.set):
         for step in stream(answering, asked, app.local(), cancel):
             if isinstance(step, Text) and aloud:

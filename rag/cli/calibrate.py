@@ -1,6 +1,7 @@
 """`rag calibrate`: how sure the collection must be of an answer, fitted to its own judged questions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,17 +15,25 @@ from rag.errors import WrongUsage
 if TYPE_CHECKING:
     from rag.app import App
     from rag.calibrate import Calibrated
-    from rag.evaluate import Folder
+    from rag.questions import QuestionSet
     from rag.types import Metadata
 
 
 @click.command("calibrate")
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.argument("set_", metavar="[SET]", type=options.TEXT, required=False)
 @click.option(
     "--collection",
     type=options.TEXT,
     metavar="NAME",
-    help="Calibrate this collection, whose documents the folder judges. By default one of the folder's own.",
+    help="Calibrate this collection, whose documents the set judges. By default the dataset's, or one of the folder's "
+    "own.",
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "validation", "test"]),
+    help="Of a dataset; may be repeated.  [default: train and validation]",
 )
 @click.option(
     "--max-refused",
@@ -47,8 +56,9 @@ if TYPE_CHECKING:
 @options.as_json
 @options.common
 def command(
-    folder: Path | None,
+    set_: str | None,
     collection: str | None,
+    splits: tuple[str, ...],
     max_refused: float | None,
     min_precision: float | None,
     hide: bool,
@@ -61,31 +71,39 @@ def command(
 ) -> int:
     """Fit when a question is refused, by questions with and without an answer.
 
-    FOLDER is a BEIR folder: a question with gold answers in answers.jsonl, or else with judged documents, has an
-    answer; one with an empty list of answers has none. Every question is searched as everybody's is. The confidence is
-    kept as it is, mapped anew or fitted anew, whichever tells best on questions that had no part in fitting; the
-    threshold is the highest that refuses few enough of those with an answer. Both are kept with the collection, and
-    every `rag ask` that names no threshold of its own uses them.
+    SET is a BEIR folder: a question with gold answers in answers.jsonl, or else with judged documents, has an
+    answer; one with an empty list of answers has none. Or it is a dataset, whose reviews say the same. Every
+    question is searched as everybody's is. The confidence is kept as it is, mapped anew or fitted anew, whichever
+    tells best on questions that had no part in fitting; the threshold is the highest that refuses few enough of
+    those with an answer. Both are kept with the collection, and every `rag ask` that names no threshold of its own
+    uses them.
     """
     from rag.corpus import Origin
-    from rag.evaluate import read_folder
+    from rag.questions import TUNING, chosen, is_folder, of_dataset, of_folder
 
     if max_refused is not None and min_precision is not None:
         raise WrongUsage("--max-refused and --min-precision both choose the threshold; give one of them")
-    if folder is None and not (collection and (show or reset)):
-        raise WrongUsage("name a BEIR folder; or, with --show or --reset, the folder or a --collection")
+    if set_ is None and not (collection and (show or reset)):
+        raise WrongUsage("name a BEIR folder or a dataset; or, with --show or --reset, either or a --collection")
     if plot is not None:
         from rag import plots
 
         plots.check(plot)
-    read = None if folder is None else read_folder(folder)
-    name = collection or (read.collection if read is not None else None)
-    with options.opened(options.settings(collection=name), create=collection is None and not show and not reset) as app:
+    read = of_folder(Path(set_)) if set_ is not None and is_folder(set_) else None
+    if read is not None and splits:
+        raise WrongUsage("--split is for datasets; of a folder qrels/test.tsv is read")
+    own = collection is None and read is not None
+    name = collection or (read and read.collection)
+    with options.opened(options.settings(collection=name), create=own and not show and not reset) as app:
+        if read is None and set_ is not None:
+            read = of_dataset(app.database, app.tenant_id, set_, chosen(splits, TUNING))
+            if collection is None:
+                app = app.with_settings(replace(app.settings, collection=read.collection))
         if show or reset:
             return _kept(app, json=json, reset=reset)
         assert read is not None
-        if collection is None:
-            report = ingest.ingest(app, Intake((str(read.corpus),)), Origin("local"))
+        if collection is None and read.folder is not None:
+            report = ingest.ingest(app, Intake((str(read.folder.corpus),)), Origin("local"))
             if report.stopped:
                 return interrupts.CODE
         found = _calibrated(app, read, max_refused, min_precision, hide=hide, folds=folds)
@@ -102,7 +120,7 @@ def command(
 
 
 def _calibrated(
-    app: "App", read: "Folder", max_refused: float | None, min_precision: float | None, *, hide: bool, folds: int
+    app: "App", read: "QuestionSet", max_refused: float | None, min_precision: float | None, *, hide: bool, folds: int
 ) -> "Calibrated":
     from rag.calibrate import MOST_REFUSED, calibrate, gather
     from rag.confidence import FEATURES, Model, default

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 PROMPT = "> "
 SOME_FAILED = 3
-AGAIN_TEMPERATURE = 0.7  # of an answer that is asked for again where answers are greedy: else it would be the same
 COMMANDS = {
     "/new": "begin a new conversation",
     "/regenerate": "ask the last question again, with the next seed",
@@ -137,6 +136,7 @@ class Chat:
 
     def _question(self, text: str, regenerates: str | None = None) -> "Question":
         from rag.ask import Question
+        from rag.types import AGAIN_TEMPERATURE
 
         app, chosen = self._app, self._chosen
         greedy = regenerates is not None and chosen.temperature == 0

@@ -26,13 +26,32 @@ def command() -> None:
 @click.option("-n", "--limit", default=50, show_default=True, type=click.IntRange(1), help="So many at most.")
 @click.option("--after", default=0, metavar="ID", type=click.IntRange(0), help="Begin behind this id.")
 @click.option("--removed", is_flag=True, help="Those that were removed and can be restored.")
+@click.option(
+    "-q", "--query", type=options.TEXT, metavar="WORDS", help="Words that stand in title, address or external id."
+)
+@click.option("--label", type=options.TEXT, help="Those that bear this label.")
+@click.option("--newest", is_flag=True, help="The newest first; --after then goes backwards.")
 @options.as_json
 @options.common
-def listed(collection: str | None, where: str | None, limit: int, after: int, removed: bool, json: bool) -> None:
+def listed(
+    collection: str | None,
+    where: str | None,
+    limit: int,
+    after: int,
+    removed: bool,
+    query: str | None,
+    label: str | None,
+    newest: bool,
+    json: bool,
+) -> None:
     """List the documents of a collection, by id."""
+    from rag.errors import WrongUsage
     from rag.store import documents as store
+    from rag.store import finding
     from rag.store.permitted import Predicate
 
+    if removed and (query or label or newest):
+        raise WrongUsage("--removed lists all of them by id: leave --query, --label and --newest out")
     with options.opened(options.settings(collection=collection)) as app:
         found = app.collection()
         predicate = Predicate(found.id, None, options.parse_filter(where))
@@ -40,7 +59,16 @@ def listed(collection: str | None, where: str | None, limit: int, after: int, re
             if removed:
                 rows = store.removed(connection, predicate, after=after, limit=limit + 1)
             else:
-                rows = store.listing(connection, predicate, found.position, after=after, limit=limit + 1)
+                rows = finding.found(
+                    connection,
+                    predicate,
+                    found.position,
+                    words=query or "",
+                    label=label,
+                    order="newest" if newest else "arrival",
+                    after=after or None,
+                    limit=limit + 1,
+                )
     more = len(rows) > limit
     rows = rows[:limit]
     if json:
@@ -95,6 +123,53 @@ def show(document_id: int, json: bool) -> None:
         output.say(f"{output.faint(f'{name:<13}')}{output.one_line(value)}")
     output.say()
     output.say(output.safe(text))
+
+
+@command.command("history")
+@click.argument("document_id", metavar="ID", type=int)
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="Answers shown at most.")
+@options.as_json
+@options.common
+def history(document_id: int, limit: int, json: bool) -> None:
+    """Show what surrounds a document: versions, places of its text, duplicates, answers that were shown it.
+
+    Also of one that was removed, or followed by a newer version.
+    """
+    from rag.errors import NotFound
+    from rag.shapes.histories import citing_json, history_json
+    from rag.store import collections as collection_store
+    from rag.store import decisions as decision_store
+    from rag.store import documents as store
+    from rag.store import histories
+    from rag.store.permitted import Predicate
+
+    with options.opened(options.settings()) as app, app.database.read() as connection:
+        collection = collection_store.by_id(connection, store.collection_of(connection, document_id))
+        if collection.tenant_id != collection_store.tenant(connection):
+            raise NotFound(f"no document {document_id}")
+        asker = app.local()
+        document = histories.one(connection, collection, asker, document_id)
+        versions = histories.versions(connection, collection, asker, document)
+        predicate = Predicate(collection.id, None)
+        places = histories.places(connection, predicate, collection.position, document)
+        decisions = decision_store.of_document(connection, predicate, collection.position, document_id)
+        answers = histories.citing(connection, asker, document.content_id, limit=limit)
+    if json:
+        told = history_json(document_id, collection.name, versions, places, decisions)
+        output.print_json({**told, "citing": citing_json(answers, None)["interactions"]})
+        return
+    output.say(output.strong(output.shown_uri(document.uri)))
+    for each in versions:
+        stands = "stands" if each.removed_at is None else f"until {each.removed_at.isoformat(timespec='seconds')}"
+        output.say(f"{each.id:>7}  {each.created_at.isoformat(timespec='seconds')}  {stands}")
+    for each in places:
+        output.say(f"the same text: document {each.id}, {output.shown_uri(each.uri)}")
+    for decision in decisions:
+        pair = f"{output.shown_uri(decision.uri)} is like {output.shown_uri(decision.against_uri)}"
+        output.say(f"{decision.level} {decision.scope}, {decision.similarity:.2f}, {decision.policy}: {pair}")
+    for answer in answers:
+        verb = "cited by" if answer.cited else "shown to"
+        output.say(f"{verb} {answer.interaction_id}  {output.one_line(answer.question, 80)}")
 
 
 @command.command("remove")

@@ -11,13 +11,14 @@ import click
 from rag.cli import ingest, interrupts, options, output
 from rag.cli.fusing import fused
 from rag.cli.refining import refined
-from rag.errors import Conflict, WrongUsage
+from rag.errors import Conflict, RagError, WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.evaluate import Folder, Way
+    from rag.evaluate import Folder, Searched, Way
+    from rag.search import OpenCollection
     from rag.store.evaluations import Evaluation, JudgedQuery
-    from rag.types import Example
+    from rag.types import Example, MetadataValue
 
 EVERY_S = 5.0
 WORST = 10
@@ -103,6 +104,14 @@ worst = click.option(
 @click.option("--run-file", type=click.Path(dir_okay=False, path_type=Path), help="Write a TREC run file, too.")
 @click.option("--answers", "with_answers", is_flag=True, help="Ask the questions, too, and judge the answers.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N questions.")
+@click.option(
+    "--mlflow",
+    type=options.TEXT,
+    is_flag=False,
+    flag_value="",
+    metavar="[URI]",
+    help="Log the run to MLflow, too: where it keeps runs, else as MLFLOW_TRACKING_URI says.",
+)
 @options.as_json
 @options.common
 def run(
@@ -123,6 +132,7 @@ def run(
     run_file: Path | None,
     with_answers: bool,
     limit: int | None,
+    mlflow: str | None,
     json: bool,
 ) -> int:
     """Measure retrieval and answers on a BEIR folder.
@@ -133,7 +143,8 @@ def run(
     kept, with every ranking, under a name: see `rag eval show` and `compare`. Does a reranker pay? Run it once without
     and once with --rerank, and compare the two.
 
-    With --answers the extractive generator answers every question; nothing of that is logged.
+    With --answers the extractive generator answers every question, or is not asked where too little was found, as with
+    `rag ask`; nothing of that is logged.
     """
     from rag.cli.intake import Intake
     from rag.cli.runs import stored, tell_comparison
@@ -153,6 +164,10 @@ def run(
     wanted = tuple(dict.fromkeys(names)) or METRICS
     for each in wanted:
         metric(each)
+    if mlflow is not None:
+        from rag.telemetry.mlflow import require
+
+        require()  # before the work, not behind it
     fusing = {"fusion": fusion, "alpha": alpha, "rrf_k": rrf_k, "depth": depth}
     refining = {"diversify": diversify, "per_document": per_document, "neighbours": neighbours}
     chosen = options.settings(mode=mode, collection=read.collection, reranker=rerank, **refining)
@@ -171,6 +186,12 @@ def run(
         from rag import trec
 
         trec.write(run_file, {query.id: query.ranking for query in queries}, kept.name)
+    if mlflow is not None:
+        try:
+            logged = to_mlflow(mlflow, kept, queries, answered)
+        except RagError as error:
+            raise RagError(f"{error}; here it is kept as run {kept.id}, {kept.name}") from error
+        output.note(f"logged to MLflow as run {logged}")
     compared = None if other is None else compare(other[1], queries, wanted)
     lowest = lowest_of(queries, wanted[0], worst)
     if json:
@@ -225,40 +246,70 @@ def measure(
     app: "App", folder: "Folder", way: "Way", name: str | None, names: Sequence[str], limit: int | None
 ) -> "tuple[Evaluation, list[JudgedQuery]]":
     """Search for every judged query, and keep the run."""
+    opened = app.opened()
+    found, queries = searched_for(app, opened, folder.judged[:limit], way, names)
+    return keep(app, opened, found, queries, way, name, names, folder.name, folder.judged, {"limit": limit}), queries
+
+
+def searched_for(
+    app: "App", opened: "OpenCollection", examples: "Sequence[Example]", way: "Way", names: Sequence[str]
+) -> "tuple[Searched, list[JudgedQuery]]":
+    """What a search finds for every example, and its metrics."""
+    from rag.evaluate import searched
+    from rag.runs import judged
+
+    found = searched(opened, examples, way, app.local(), told("queries"))
+    return found, judged(examples, found.rankings, names, found.latency_ms)
+
+
+def way_json(app: "App", opened: "OpenCollection", way: "Way") -> "dict[str, MetadataValue]":
+    """How questions are searched, as a run keeps it."""
+    from rag.evaluate import EVERYDAY
+
+    return {
+        "embedder": opened.collection.embedder,
+        "fusion": way.fusion.method,
+        "alpha": way.fusion.alpha,
+        "rrf_k": way.fusion.rrf_k,
+        "depth": way.fusion.depth,
+        "k": EVERYDAY,
+        "ranked": way.deep,
+        "reranker": app.settings.reranker if way.reranker is not None else "",
+        "rerank_depth": way.refining.rerank_depth,
+        "diversify": way.refining.diversify,
+        "per_document": way.refining.per_document,
+        "neighbours": way.refining.neighbours,
+    }
+
+
+def keep(
+    app: "App",
+    opened: "OpenCollection",
+    found: "Searched",
+    queries: "Sequence[JudgedQuery]",
+    way: "Way",
+    name: str | None,
+    names: Sequence[str],
+    folder: str,
+    judged: "Sequence[Example]",
+    settings: "Mapping[str, MetadataValue]",
+) -> "Evaluation":
+    """Keep what was found for judged questions as a run; `judged` are all of the folder, or set, of this name."""
     from rag import __version__
-    from rag.evaluate import EVERYDAY, searched
-    from rag.runs import averaged, digest_of, figures, judged, latency
+    from rag.runs import averaged, digest_of, figures, latency
     from rag.store import evaluations as store
 
-    opened = app.opened()
-    examples: Sequence[Example] = folder.judged[:limit]
-    found = searched(opened, examples, way, app.local(), told("queries"))
-    queries = judged(examples, found.rankings, names, found.latency_ms)
     tenant_id = app.tenant_id
     with app.database.write() as connection:
-        kept = store.add(
+        return store.add(
             connection,
             tenant_id,
             store.NewEvaluation(
-                name=name or store.free_name(connection, tenant_id, folder.name, way.mode),
-                folder=folder.name,
-                digest=app.database.digest(digest_of(folder.judged)),
+                name=name or store.free_name(connection, tenant_id, folder, way.mode),
+                folder=folder,
+                digest=app.database.digest(digest_of(judged)),
                 mode=way.mode,
-                settings={
-                    "embedder": opened.collection.embedder,
-                    "fusion": way.fusion.method,
-                    "alpha": way.fusion.alpha,
-                    "rrf_k": way.fusion.rrf_k,
-                    "depth": way.fusion.depth,
-                    "k": EVERYDAY,
-                    "ranked": way.deep,
-                    "reranker": app.settings.reranker if way.reranker is not None else "",
-                    "rerank_depth": way.refining.rerank_depth,
-                    "diversify": way.refining.diversify,
-                    "per_document": way.refining.per_document,
-                    "neighbours": way.refining.neighbours,
-                    "limit": limit,
-                },
+                settings={**way_json(app, opened, way), **settings},
                 version=__version__,
                 metrics=figures(averaged(queries, names)),
                 latency_ms=latency(queries),
@@ -269,18 +320,52 @@ def measure(
             ),
             queries,
         )
-    return kept, queries
+
+
+def to_mlflow(
+    uri: str, run: "Evaluation", queries: "Sequence[JudgedQuery]", answered: Mapping[str, object] | None
+) -> str:
+    """Log a run to MLflow: what was set, what was measured, and every ranking."""
+    import json
+
+    from rag import trec
+    from rag.shapes.evaluations import evaluation_json, judged_query_json
+    from rag.telemetry import mlflow
+
+    told, kept = run.run, evaluation_json(run)
+    metrics = {
+        name + end: found[part]
+        for name, found in told.metrics.items()
+        for end, part in (("", "value"), (".low", "low"), (".high", "high"))
+    }
+    metrics |= {f"latency_ms.{name}": value for name, value in (told.latency_ms or {}).items()}
+    judged = {name: value for name, value in (answered or {}).items() if isinstance(value, int | float)}
+    return mlflow.log(
+        uri,
+        experiment=told.folder,
+        name=run.name,
+        parameters={"mode": told.mode, "collection": told.collection, "queries": run.queries, **told.settings},
+        metrics=metrics | {f"answers.{name}": float(value) for name, value in judged.items()},
+        tags={"rag.run_id": str(run.id), "rag.version": told.version, "rag.folder_digest": str(kept["folder_digest"])},
+        files=[
+            ("run.trec", list(trec.lines({query.id: query.ranking for query in queries}, run.name))),
+            ("queries.jsonl", [json.dumps(judged_query_json(query), ensure_ascii=False) for query in queries]),
+        ],
+    )
 
 
 def judge_answers(app: "App", folder: "Folder", way: "Way", limit: int | None) -> Mapping[str, object]:
-    """Ask every question that has gold answers or judgements, and sum up what was answered."""
-    from rag.evaluate import answers
+    """Ask every question that has gold answers or judgements, refusing those that everybody would be refused, and sum
+    up what was answered."""
+    from rag.evaluate import Asking, answered, answers
     from rag.scorers import WITH_REFERENCE
 
     asked = [example for example in folder.examples if example.answers or example.relevant][:limit]
     answering = app.answering(generator="extractive")
     scorers = app.scorers([*WITH_REFERENCE, *app.settings.scorers])
-    return answers(answering, asked, way, app.settings.passages, app.local(), told("answers"), scorers)
+    asking = Asking(app.settings.passages, app.abstaining())
+    found = answered(answering, asked, way, asking, app.local(), told("answers"), scorers)
+    return answers(answering.generator.name, found)
 
 
 def told(what: str) -> Callable[[int, int], None]:

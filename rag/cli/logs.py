@@ -1,109 +1,33 @@
 """`rag logs`: what was asked, what was answered, and everything in between. Loads no model."""
 
-import json as json_format
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from rag.cli import options, output
+from rag.cli import log_keeping, log_labels, options, output
+from rag.cli.choosing import MOMENT, Chosen, choosing, origin
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.store.interactions import Feedback, Query
-    from rag.types import Interaction, Passage
+    from rag.store.database import Connection
+    from rag.store.interactions import Feedback, Links, Marks, Query
+    from rag.types import Interaction, Passage, Principal
 
-F = TypeVar("F", bound=Callable[..., object])
+__all__ = ["MOMENT", "Chosen", "choosing", "command"]
 
 PAGE = 200
-_AGO = re.compile(r"(\d+)\s*(m|h|d|w)")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-class Moment(click.ParamType[datetime]):
-    """A moment in ISO 8601 (UTC unless it says otherwise), or how long ago: 30m, 12h, 7d, 2w."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        text = str(value).strip()
-        ago = _AGO.fullmatch(text)
-        try:
-            if ago:
-                return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-            moment = datetime.fromisoformat(text)
-        except (ValueError, OverflowError):
-            self.fail(f"{text!r} is neither a date such as 2026-01-31T12:00 nor a span such as 12h or 7d", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-MOMENT = Moment()
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The flags that say which interactions are meant."""
-
-    query: str | None
-    model: str | None
-    user: str | None
-    conversation: str | None
-    collection: str | None
-    since: datetime | None
-    until: datetime | None
-    score: str | None
-    score_min: float | None
-    score_max: float | None
-    abstained: bool | None
-    failed: bool | None
-
-    def asked(self) -> "Query":
-        from rag.store.interactions import Query
-
-        return Query(
-            text=self.query,
-            model=self.model,
-            user=self.user,
-            conversation_id=self.conversation,
-            collection=self.collection,
-            since=self.since,
-            until=self.until,
-            score=self.score,
-            score_min=self.score_min,
-            score_max=self.score_max,
-            abstained=self.abstained,
-            failed=self.failed,
-        )
-
-
-def choosing(function: F) -> F:
-    """The flags that narrow the log; those given must all hold."""
-    for option in (
-        click.option("--failed/--not-failed", default=None, help="Only questions that failed, or only the others."),
-        click.option("--abstained/--answered", default=None, help="Only abstentions, or only answers."),
-        click.option("--score-max", type=float, help="Highest value of --score."),
-        click.option("--score-min", type=float, help="Lowest value of --score."),
-        click.option("--score", type=options.TEXT, metavar="NAME", help="Only those with a value of this score."),
-        click.option("--until", type=MOMENT, help="Only before this moment."),
-        click.option("--since", type=MOMENT, help="Only from this moment on: 2026-01-31, 12h, 7d."),
-        click.option("--collection", type=options.TEXT, metavar="NAME", help="Only questions to this collection."),
-        click.option("--conversation", "--cid", type=options.TEXT, metavar="ID", help="Only this conversation."),
-        click.option("--user", type=options.TEXT, help="Only this user's questions."),
-        click.option("-m", "--model", type=options.TEXT, help="Only answers of this model."),
-        click.option("-q", "--query", type=options.TEXT, metavar="TEXT", help="Only with this in question or answer."),
-    ):
-        function = option(function)
-    return function
 
 
 @click.group("logs", invoke_without_command=True)
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="The newest so many.")
+@click.option("--view", type=options.TEXT, metavar="NAME", help="What a saved view shows; further filters narrow it.")
 @choosing
+@origin
+@click.option("-c", "--current", is_flag=True, help="Only your newest conversation.")
+@click.option("--before", type=options.TEXT, metavar="ID", help="Those before this one.")
+@click.option("--id-gt", type=options.TEXT, metavar="ID", help="The first ones after this one.")
+@click.option("--count", is_flag=True, help="Only how many there are.")
 @click.option("-s", "--short", is_flag=True, help="One line each.")
 @click.option("-r", "--response", is_flag=True, help="Only the newest answer's text.")
 @options.as_json
@@ -113,6 +37,11 @@ def command(
     context: click.Context,
     /,
     limit: int,
+    view: str | None,
+    current: bool,
+    before: str | None,
+    id_gt: str | None,
+    count: bool,
     short: bool,
     response: bool,
     json: bool,
@@ -128,11 +57,23 @@ def command(
 
     query = Chosen(**narrowed).asked()  # type: ignore[arg-type]
     with options.opened(options.settings()) as app, app.database.read() as connection:
-        found = store.listing(connection, app.local().tenant_id, query, limit=1 if response else limit)
-    if json:
+        tenant = app.local().tenant_id
+        if view is not None or current:
+            query = _also(connection, app.local(), query, view, current)
+        if count:
+            number = store.count(connection, tenant, query)
+            found: list[Interaction] = []
+        else:
+            most = 1 if response else limit
+            found = store.listing(connection, tenant, query, limit=most, before=before, after=id_gt)
+            beside = store.marks(connection, tenant, [entry.id for entry in found])
+    if count:
+        output.print_json({"count": number}) if json else output.say(f"{number:,}")
+    elif json:
         from rag.shapes.interactions import interaction_json
 
-        output.print_json({"interactions": [interaction_json(entry, whole=False) for entry in found]})
+        shown = [interaction_json(entry, whole=False, marks=beside.get(entry.id)) for entry in found]
+        output.print_json({"interactions": shown})
     elif response:
         for entry in found:
             output.say(output.safe("" if entry.answer is None else entry.answer.text))
@@ -142,7 +83,30 @@ def command(
         log_table(found)
     else:
         for entry in found:
-            _block(entry)
+            _block(entry, beside.get(entry.id))
+
+
+for one in (log_labels.tag, log_labels.tags, log_labels.views):
+    command.add_command(one)
+for one in (log_keeping.verify, log_keeping.prune, log_keeping.erase):
+    command.add_command(one)
+
+
+def _also(connection: "Connection", asker: "Principal", query: "Query", view: str | None, current: bool) -> "Query":
+    """What a view and the newest conversation mean, and the query beside them."""
+    from rag.errors import NotFound
+    from rag.store import conversations, views
+    from rag.store.interactions import query_json, query_value
+
+    told = query_json(query)
+    if view is not None:
+        told = query_json(views.get(connection, asker.tenant_id, asker.user, view).query) | told
+    if current:
+        newest = conversations.listing(connection, asker, limit=1)
+        if not newest:
+            raise NotFound("you have no conversation yet; `rag chat` begins one")
+        told |= {"conversation_id": newest[0].id}
+    return query_value(told)
 
 
 @command.command("show")
@@ -158,17 +122,20 @@ def show(interaction_id: str, json: bool) -> None:
         with app.database.read() as connection:
             entry = store.get(connection, tenant, interaction_id)
             said = store.feedback_of(connection, entry.id)
+            marks = store.marks(connection, tenant, [entry.id])[entry.id]
+            links = store.links(connection, tenant, entry.id)
     if json:
         from rag.shapes.interactions import interaction_json
 
-        output.print_json(interaction_json(entry, said, whole=True))
+        output.print_json(interaction_json(entry, said, whole=True, marks=marks, links=links))
     else:
-        _whole(entry, said)
+        _whole(entry, said, marks, links)
 
 
 @command.command("export")
 @click.option("--format", "form", default="jsonl", show_default=True, type=click.Choice(["jsonl"]), help="Form.")
 @choosing
+@origin
 @options.common
 def export(form: str, **narrowed: object) -> None:
     """Print every interaction whole, the newest first, one JSON object a line."""
@@ -176,12 +143,12 @@ def export(form: str, **narrowed: object) -> None:
 
     query = Chosen(**narrowed).asked()  # type: ignore[arg-type]
     with options.opened(options.settings()) as app:
-        for entry, said in _all(app, query):
-            line = interaction_json(entry, said, whole=True)
-            output.say(json_format.dumps(line, ensure_ascii=False, allow_nan=False))
+        for entry, said, marks in _all(app, query):
+            line = interaction_json(entry, said, whole=True, marks=marks)
+            output.say(output.json_text(line))
 
 
-def _all(app: "App", query: "Query") -> Iterator[tuple["Interaction", list["Feedback"]]]:
+def _all(app: "App", query: "Query") -> Iterator[tuple["Interaction", list["Feedback"], "Marks | None"]]:
     """Every interaction whole, page by page, so that a long log needs little memory."""
     from rag.store import interactions as store
 
@@ -189,7 +156,11 @@ def _all(app: "App", query: "Query") -> Iterator[tuple["Interaction", list["Feed
     while True:
         with app.database.read() as connection:
             page = store.listing(connection, tenant, query, limit=PAGE, before=before)
-            whole = [(store.get(connection, tenant, e.id), store.feedback_of(connection, e.id)) for e in page]
+            beside = store.marks(connection, tenant, [entry.id for entry in page])
+            whole = [
+                (store.get(connection, tenant, key), store.feedback_of(connection, key), beside.get(key))
+                for key in (entry.id for entry in page)
+            ]
         yield from whole
         if len(page) < PAGE:
             return
@@ -231,7 +202,7 @@ def _score(entry: "Interaction", name: str) -> str:
     return "–" if not values or values[-1] is None else f"{values[-1]:.2f}"
 
 
-def _block(entry: "Interaction") -> None:
+def _block(entry: "Interaction", marks: "Marks | None") -> None:
     from rag.cli.ask import scores
 
     when = entry.created_at[:19].replace("T", " ")
@@ -243,10 +214,32 @@ def _block(entry: "Interaction") -> None:
     output.say(output.wrapped(output.one_line(outcome(entry), 400), indent="    "))
     if entry.scores:
         output.say("    " + output.faint(scores(entry.scores)))
+    if marks is not None and (told := _marked(marks)):
+        output.say("    " + output.faint(told))
     output.say()
 
 
-def _whole(entry: "Interaction", said: Sequence["Feedback"]) -> None:
+def _marked(marks: "Marks") -> str:
+    """What people did with an interaction, on one line."""
+    told = [f"tags {', '.join(marks.tags)}"] if marks.tags else []
+    told += [marks.review_state] if marks.review_state else []
+    told += [f"erased {marks.erased_at:%Y-%m-%d %H:%M} UTC"] if marks.erased_at else []
+    return output.one_line("   ".join(told))
+
+
+def _linked(entry: "Interaction", links: "Links") -> str:
+    """The interactions that this one names, and those that name it."""
+    told = [f"replays {entry.replays_id}"] if entry.replays_id else []
+    for how, ids in (
+        ("continued by", links.continued_by),
+        ("asked again by", links.regenerated_by),
+        ("replayed by", links.replayed_by),
+    ):
+        told += [f"{how} {', '.join(ids)}"] if ids else []
+    return "; ".join(told) or "–"
+
+
+def _whole(entry: "Interaction", said: Sequence["Feedback"], marks: "Marks", links: "Links") -> None:
     from rag.cli import ask
     from rag.cli.search import timings
 
@@ -256,6 +249,8 @@ def _whole(entry: "Interaction", said: Sequence["Feedback"]) -> None:
         ("user", entry.user),
         ("collection", f"{entry.collection} at position {entry.position}, index generation {entry.generation}"),
         ("conversation", linked(entry)),
+        ("links", _linked(entry, links)),
+        ("marks", _marked(marks) or "–"),
         ("origin", entry.origin),
         ("model", entry.model + (f" ({entry.revision})" if entry.revision else "")),
         ("template", entry.template),

@@ -13,8 +13,11 @@ import click
 
 from ingest.wording import counted as counted
 
-# Control characters steer a terminal and bidirectional overrides reorder what it shows: a document must do neither.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters steer a terminal, bidirectional controls reorder what it shows, and tags are not shown at all: a
+# document, a question or an answer must do none of it.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+)
 MAX_WIDTH = 100
 
 
@@ -48,7 +51,18 @@ def note(text: str) -> None:
 
 def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object, the whole output of a command."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2))
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: Mapping[str, object], indent: int | None = None) -> str:
+    """A JSON object whose strings hold no control character as it is: programs read the same, terminals obey none."""
+    return _CONTROL.sub(_escape, json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent))
+
+
+def _escape(match: re.Match[str]) -> str:
+    """As JSON writes a character by its number: UTF-16, RFC 8259 section 7."""
+    raw = match.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{raw[at]:02x}{raw[at + 1]:02x}" for at in range(0, len(raw), 2))
 
 
 def strong(text: str) -> str:

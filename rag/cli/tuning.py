@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli import ingest, interrupts, options, output
+from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.search import Fusion
@@ -13,12 +14,19 @@ if TYPE_CHECKING:
 
 
 @click.command("tune")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("set_", metavar="SET", type=options.TEXT)
 @click.option(
     "--collection",
     type=options.TEXT,
     metavar="NAME",
-    help="Tune this collection, whose documents the folder judges.  [default: one of the folder's own]",
+    help="Tune this collection, whose documents the set judges.  [default: the dataset's, or one of the folder's own]",
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "validation", "test"]),
+    help="Of a dataset; may be repeated.  [default: train and validation]",
 )
 @click.option("--metric", "name", type=options.TEXT, default="ndcg_cut_10", show_default=True, metavar="NAME")
 @click.option("--folds", type=click.IntRange(2, 100), default=5, show_default=True, metavar="N")
@@ -26,8 +34,17 @@ if TYPE_CHECKING:
 @click.option("--forget", is_flag=True, help="Take away what was kept; try nothing.")
 @options.as_json
 @options.common
-def command(folder: Path, collection: str | None, name: str, folds: int, force: bool, forget: bool, json: bool) -> int:
-    """Fit fusion to the judged questions of a BEIR folder.
+def command(
+    set_: str,
+    collection: str | None,
+    splits: tuple[str, ...],
+    name: str,
+    folds: int,
+    force: bool,
+    forget: bool,
+    json: bool,
+) -> int:
+    """Fit fusion to the judged questions of a BEIR folder or a dataset.
 
     Tries weights of meaning against words, depths, and reciprocal ranks. What is reported was measured on questions
     that had no part in choosing (nested cross-validation), beside the present way on the same questions. The best way
@@ -37,25 +54,32 @@ def command(folder: Path, collection: str | None, name: str, folds: int, force: 
     from rag.cli.evaluation import told
     from rag.cli.intake import Intake
     from rag.corpus import Origin
-    from rag.evaluate import read_folder
+    from rag.questions import TUNING, chosen, is_folder, of_dataset, of_folder
     from rag.store import collections as store
     from rag.tune import tune
 
-    read = read_folder(folder)
-    with options.opened(options.settings(collection=collection or read.collection), create=collection is None) as app:
+    read = of_folder(Path(set_)) if is_folder(set_) else None
+    if read is not None and splits:
+        raise WrongUsage("--split is for datasets; of a folder qrels/test.tsv is read")
+    asked = options.settings(collection=collection or (read and read.collection))
+    with options.opened(asked, create=read is not None and collection is None) as app:
+        if read is None:
+            read = of_dataset(app.database, app.tenant_id, set_, chosen(splits, TUNING))
+        held_in = collection or read.collection
         if forget:
-            held = app.collection()
+            held = app.collection(held_in)
             with app.database.write() as connection:
-                store.change_settings(connection, held.id, dict.fromkeys(app.fusion().settings()))
+                store.change_settings(connection, held.id, dict.fromkeys(app.fusion(held_in).settings()))
             shown = {"collection": held.name, "kept": False, "forgotten": True}
             output.print_json(shown) if json else output.say(f"{output.one_line(held.name)} is searched as others are")
             return 0
-        if collection is None:
-            report = ingest.ingest(app, Intake((str(read.corpus),)), Origin("local"))
+        if collection is None and read.folder is not None:
+            report = ingest.ingest(app, Intake((str(read.folder.corpus),)), Origin("local"))
             if report.stopped:
                 return interrupts.CODE
-        opened = app.opened()
-        found = tune(opened, read.judged, app.fusion(), app.local(), name=name, folds=folds, progress=told("searches"))
+        opened = app.opened(held_in)
+        now, told_of = app.fusion(held_in), told("searches")
+        found = tune(opened, read.judged, now, app.local(), name=name, folds=folds, progress=told_of)
         kept = found.best != found.now and (found.significant or force)
         if kept:
             with app.database.write() as connection:

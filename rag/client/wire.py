@@ -14,12 +14,15 @@ from rag.api.models.duplicates import Duplicates
 from rag.api.models.evaluations import Evaluations
 from rag.api.models.interactions import Interactions
 from rag.api.models.jobs import JobItems
+from rag.api.models.reviews import ReviewItems, Reviews
 from rag.errors import NotReady, RagError
 from rag.shapes.problems import PROBLEM, kebab
 from rag.types import Metadata
 
 S = TypeVar("S", bound=Shape)
-P = TypeVar("P", Conversations, Documents, Duplicates, Evaluations, Interactions, JobItems)  # what comes in pages
+P = TypeVar(
+    "P", Conversations, Documents, Duplicates, Evaluations, Interactions, JobItems, ReviewItems, Reviews
+)  # what comes in pages
 Files = Sequence[tuple[str, tuple[str, bytes]]]
 
 

@@ -34,7 +34,7 @@ def _score(scorer: Scorer, judge: Judge, interaction: Interaction, example: Exam
 
 def held(passage: Passage) -> frozenset[str]:
     """The external ids of the documents that hold a passage."""
-    return frozenset(place.external_id for place in passage.places if place.external_id is not None)
+    return frozenset(place.external_id or place.uri for place in passage.places)
 
 
 def relevant(passage: Passage, wanted: frozenset[str]) -> bool:

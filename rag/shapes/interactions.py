@@ -9,10 +9,19 @@ from rag.shapes.searching import parts_json
 from rag.types import Hit, Interaction, LeftOut, Prompt, Score
 
 if TYPE_CHECKING:
-    from rag.store.interactions import Feedback
+    from rag.store.interactions import Feedback, Links, Marks
+    from rag.store.proofs import Proof
+    from rag.store.views import View
 
 
-def interaction_json(interaction: Interaction, feedback: Iterable["Feedback"] = (), *, whole: bool) -> Json:
+def interaction_json(
+    interaction: Interaction,
+    feedback: Iterable["Feedback"] = (),
+    *,
+    whole: bool,
+    marks: "Marks | None" = None,
+    links: "Links | None" = None,
+) -> Json:
     """An interaction as the log shows it: a line of the list, or `whole` with everything that led to its answer."""
     answer = interaction.answer
     line: Json = {
@@ -34,12 +43,15 @@ def interaction_json(interaction: Interaction, feedback: Iterable["Feedback"] = 
         "scores": scores_json(interaction.scores),
         "usage": usage_json(None if answer is None else answer.usage),
         "timings_ms": timings_json(interaction.timings_ms),
+        "replays_id": interaction.replays_id,
+        "template": interaction.template,
+        **marks_json(marks),
     }
     if not whole:
         return line
     return line | {
         "search_query": interaction.search_query,
-        "template": interaction.template,
+        "links": links_json(links),
         "settings": dict(interaction.settings),
         "position": interaction.position,
         "generation": interaction.generation,
@@ -49,6 +61,44 @@ def interaction_json(interaction: Interaction, feedback: Iterable["Feedback"] = 
         "candidates": [candidate_json(hit) for hit in interaction.candidates],
         "judgements": [judgement_json(score) for score in interaction.scores],
         "feedback": [feedback_json(said) for said in feedback],
+    }
+
+
+def marks_json(marks: "Marks | None") -> Json:
+    """What people did with an interaction."""
+    erased = None if marks is None or marks.erased_at is None else marks.erased_at.isoformat(timespec="milliseconds")
+    return {
+        "tags": [] if marks is None else list(marks.tags),
+        "review_state": None if marks is None else marks.review_state,
+        "erased_at": erased,
+    }
+
+
+def links_json(links: "Links | None") -> Json:
+    """The interactions that name this one."""
+    return {
+        "continued_by": [] if links is None else list(links.continued_by),
+        "regenerated_by": [] if links is None else list(links.regenerated_by),
+        "replayed_by": [] if links is None else list(links.replayed_by),
+    }
+
+
+def view_json(view: "View") -> Json:
+    """A saved view."""
+    from rag.store.interactions import query_json
+
+    made = view.created_at.isoformat(timespec="milliseconds")
+    return {"name": view.name, "filters": query_json(view.query), "created_at": made}
+
+
+def proof_json(proof: "Proof") -> Json:
+    """What deriving the digests anew found."""
+    return {
+        "sound": proof.sound,
+        "parts": [
+            {"name": part.name, "checked": part.checked, "unproved": part.unproved, "wrong": list(part.wrong)}
+            for part in proof.parts
+        ],
     }
 
 

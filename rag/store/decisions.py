@@ -62,6 +62,13 @@ def listing(
     return [_value(row) for row in connection.execute(query)]
 
 
+def of_document(connection: Connection, predicate: Predicate, at: int, document_id: int) -> list[StoredDecision]:
+    """The decisions that hold on one document, as the one that came or the one that it was found alike, by id."""
+    mine = or_(decisions.c.document_id == document_id, decisions.c.against_id == document_id)
+    query = select(decisions).where(*_visible(connection, predicate, at), mine).order_by(decisions.c.id)
+    return [_value(row) for row in connection.execute(query)]
+
+
 def last(connection: Connection, collection_id: int) -> int:
     """The id of the last decision of a collection; 0 without any."""
     found = connection.scalar(select(func.max(decisions.c.id)).where(decisions.c.collection_id == collection_id))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, exists, func, or_, se
 from rag.errors import NotFound
 from rag.store.among import DIALECTS, among
 from rag.store.filters import Own, keys, matches, microseconds, origin_of
-from rag.store.permitted import Predicate, require_known
+from rag.store.permitted import Predicate, require_known, still_seen
 from rag.store.prepared import Prepared
 from rag.store.tables import chunks, contents, document_labels, documents, sources
 from rag.types import Hit, Metadata, Passage, Place
@@ -54,7 +54,8 @@ def shown_title(title: str, name: str) -> str:
     return title or name
 
 
-def _select() -> Select[Any]:
+def selecting() -> Select[Any]:
+    """What `stored` reads of documents; conditions are the caller's."""
     return select(
         documents.c.id,
         documents.c.collection_id,
@@ -73,7 +74,8 @@ def _select() -> Select[Any]:
     ).join(contents, contents.c.id == documents.c.content_id)
 
 
-def _values(connection: Connection, rows: Sequence[Row[Any]]) -> list[StoredDocument]:
+def stored(connection: Connection, rows: Sequence[Row[Any]]) -> list[StoredDocument]:
+    """The documents in rows of `selecting`, with their labels."""
     labels: dict[int, list[str]] = {}
     ids = [row.id for row in rows]
     for i in range(0, len(ids), MANY):
@@ -113,12 +115,12 @@ def listing(
     """
     require_known(connection, predicate, at)
     query = (
-        _select()
+        selecting()
         .where(predicate.documents(connection.dialect.name, at), documents.c.id > after)
         .order_by(documents.c.id)
         .limit(limit)
     )
-    return _values(connection, connection.execute(query).all())
+    return stored(connection, connection.execute(query).all())
 
 
 def removed(connection: Connection, predicate: Predicate, *, after: int = 0, limit: int) -> list[StoredDocument]:
@@ -128,7 +130,7 @@ def removed(connection: Connection, predicate: Predicate, *, after: int = 0, lim
     last = select(func.max(documents.c.id)).where(mine).group_by(documents.c.uri)
     followed = select(documents.c.previous_id).where(mine, documents.c.previous_id.is_not(None))
     query = (
-        _select()
+        selecting()
         .where(
             documents.c.removed_position.is_not(None),
             predicate.documents(connection.dialect.name, documents.c.removed_position - 1),
@@ -140,17 +142,17 @@ def removed(connection: Connection, predicate: Predicate, *, after: int = 0, lim
         .order_by(documents.c.id)
         .limit(limit)
     )
-    return _values(connection, connection.execute(query).all())
+    return stored(connection, connection.execute(query).all())
 
 
 def get_removed(connection: Connection, predicate: Predicate, document_id: int) -> StoredDocument:
     """A document that was removed, if it could be seen when it stood. Raises NotFound."""
-    query = _select().where(
+    query = selecting().where(
         documents.c.id == document_id,
         documents.c.removed_position.is_not(None),
         predicate.documents(connection.dialect.name, documents.c.removed_position - 1),
     )
-    found = _values(connection, connection.execute(query).all())
+    found = stored(connection, connection.execute(query).all())
     if not found:
         raise NotFound(f"no document {document_id} was removed")
     return found[0]
@@ -158,8 +160,8 @@ def get_removed(connection: Connection, predicate: Predicate, document_id: int) 
 
 def get(connection: Connection, predicate: Predicate, at: int, document_id: int) -> StoredDocument:
     """One live document that may be seen. Raises NotFound for one that is gone, or not to be seen: no difference."""
-    query = _select().where(predicate.documents(connection.dialect.name, at), documents.c.id == document_id)
-    found = _values(connection, connection.execute(query).all())
+    query = selecting().where(predicate.documents(connection.dialect.name, at), documents.c.id == document_id)
+    found = stored(connection, connection.execute(query).all())
     if not found:
         raise NotFound(f"no document {document_id}")
     return found[0]
@@ -372,7 +374,11 @@ def _places(connection: Connection, content_ids: set[int], predicate: Predicate,
         if predicate.labels is not None:
             given["labels"] = sorted(predicate.labels)
         statement = _PLACES[connection.dialect.name, predicate.labels is not None, predicate.filter is not None]
-        rows = _passing(connection, connection.execute(statement, given).all(), predicate)
+        there: Sequence[Row[Any]] = connection.execute(statement, given).all()
+        if predicate.then and predicate.labels is not None:
+            seen = still_seen(connection, predicate, [row.id for row in there])
+            there = [row for row in there if row.id in seen]
+        rows = _passing(connection, there, predicate)
     for row in rows:
         place = Place(row.id, row.uri, row.external_id, shown_title(row.title, row.name), row.metadata)
         found.setdefault(row.content_id, []).append(place)

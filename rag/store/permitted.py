@@ -23,6 +23,7 @@ class Predicate:
     collection_id: int
     labels: frozenset[str] | None  # None: every label
     filter: Filter | None = None
+    then: bool = False  # an earlier moment is meant: under labels only what may still be seen at its address now
 
     @property
     def unrestricted(self) -> bool:
@@ -42,9 +43,27 @@ class Predicate:
                 .correlate(documents)
             )
             terms.append(or_(~labelled, shared))
+            if self.then:
+                terms.append(self._still_seen())
         if self.filter is not None:
             terms.append(condition(self.filter, dialect))
         return and_(true(), *terms)
+
+    def _still_seen(self) -> ColumnElement[bool]:
+        """Whether a document stands at the address now, unlabelled or under one of the labels."""
+        present, mine = documents.alias("present"), document_labels.alias("mine")
+        bears = exists().where(mine.c.document_id == present.c.id).correlate(present)
+        shared = bears.where(mine.c.label.in_(sorted(self.labels or ())))
+        return (
+            exists()
+            .where(
+                present.c.collection_id == documents.c.collection_id,
+                present.c.uri == documents.c.uri,
+                present.c.removed_position.is_(None),
+                or_(~bears, shared),
+            )
+            .correlate(documents)
+        )
 
 
 def alive(table: object, at: int | ColumnElement[int]) -> ColumnElement[bool]:
@@ -67,6 +86,23 @@ def permitted_ids(connection: Connection, predicate: Predicate, at: int, among: 
 def permitted_now(connection: Connection, predicate: Predicate, now: int) -> Ids:
     """As `permitted_ids` at `now`, which must be the position of this transaction."""
     return _permitted(connection, predicate, now, standing(chunks), None)
+
+
+def permitted_then(connection: Connection, predicate: Predicate, at: int) -> Ids:
+    """The chunk ids of an earlier position that may be seen now, in no order; none whose text was erased since."""
+    found = permitted_ids(connection, predicate, at)
+    erased = (
+        select(chunks.c.id)
+        .join(contents, contents.c.id == chunks.c.content_id)
+        .where(chunks.c.collection_id == predicate.collection_id, contents.c.erased_at.is_not(None))
+    )
+    return found[~np.isin(found, integers(connection, erased)[0])]
+
+
+def still_seen(connection: Connection, predicate: Predicate, document_ids: Sequence[int]) -> set[int]:
+    """Those of some documents, of whatever moment, at whose address one stands now that may be seen."""
+    found = connection.scalars(select(documents.c.id).where(documents.c.id.in_(document_ids), predicate._still_seen()))
+    return set(found)
 
 
 def _permitted(

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
-from rag.store.interactions import Query, add_scores, conditions
+from rag.store.interactions import Query, add_scores, page
 from rag.store.tables import interactions, scores
 from rag.types import Score
 
@@ -21,13 +21,7 @@ class Given:
 
 def ids(connection: Connection, tenant_id: int, query: Query, *, limit: int, before: str | None = None) -> list[str]:
     """The ids of the newest interactions first, beginning behind the id `before`."""
-    where = conditions(tenant_id, query)
-    if before is not None:
-        where.append(interactions.c.id < before)
-    found = connection.scalars(
-        select(interactions.c.id).where(and_(*where)).order_by(interactions.c.id.desc()).limit(limit)
-    )
-    return list(found)
+    return page(connection, tenant_id, query, limit=limit, before=before)
 
 
 def questions(connection: Connection, interaction_ids: Sequence[str]) -> dict[str, str]:

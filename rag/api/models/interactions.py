@@ -43,6 +43,17 @@ class InteractionLine(Shape):
     scores: dict[str, float | None]
     usage: Usage
     timings_ms: dict[str, float]
+    replays_id: Annotated[str | None, Field(description="the interaction that this one runs again")]
+    template: Annotated[str, Field(description="name@digest of the prompt template")]
+    tags: list[str]
+    review_state: Annotated[str | None, Field(description="queued, reviewed; null: neither")]
+    erased_at: Annotated[datetime | None, Field(description="when its words were erased; null: they stand")]
+
+
+class Links(Shape):
+    continued_by: list[str]
+    regenerated_by: list[str]
+    replayed_by: list[str]
 
 
 class Message(Shape):
@@ -97,7 +108,7 @@ class Feedback(Shape):
 
 class InteractionWhole(InteractionLine):
     search_query: str
-    template: str
+    links: Annotated[Links, Field(description="interactions that name this one")]
     settings: dict[str, JsonValue]
     position: int
     generation: int
@@ -112,3 +123,52 @@ class InteractionWhole(InteractionLine):
 class Interactions(Shape):
     interactions: list[InteractionLine]
     next: Annotated[str | None, Field(description="cursor of the next page; null on the last")]
+    previous: Annotated[str | None, Field(description="pass it as `after` for the page before; null on the first")]
+
+
+class Counted(Shape):
+    count: Annotated[int, Field(description="exact, up to 10,000")]
+    more: Annotated[bool, Field(description="whether there are more than that")]
+
+
+class Tagged(Shape):
+    interaction_id: str
+    tags: list[str]
+
+
+class TagCount(Shape):
+    tag: str
+    interactions: int
+
+
+class Tags(Shape):
+    tags: list[TagCount]
+
+
+class ViewRequest(Given):
+    filters: Annotated[
+        dict[str, JsonValue],
+        Field(description="text, model, template, user, scores …, as `GET /api/views` shows them"),
+    ]
+
+
+class View(Shape):
+    name: str
+    filters: dict[str, JsonValue]
+    created_at: Annotated[datetime, Field(description="when it was saved last")]
+
+
+class Views(Shape):
+    views: list[View]
+
+
+class ProofPart(Shape):
+    name: str
+    checked: int
+    unproved: Annotated[int, Field(description="without a digest, or with words that are gone")]
+    wrong: Annotated[list[str], Field(description="the first of those that are not what they were")]
+
+
+class Proof(Shape):
+    sound: bool
+    parts: list[ProofPart]

@@ -31,11 +31,7 @@ EVENTS = {
 @router.post("/api/ask", response_model=AskResult, responses={200: EVENTS, **documented(404, 413, 422, 502)})
 async def ask(asked: AskRequest, request: Request, house: TheHouse, principal: Asker) -> Response:
     """Answer a question from the documents that the asker may see; the interaction is logged whatever happens."""
-    house.check_question(asked.question or "")
-    check_generator(asked.generator, house)
-    check_reranker(asked.rerank, house)
-    question = await to_thread.run_sync(to_question, asked, house, principal, limiter=house.answers)
-    answering = await to_thread.run_sync(open_answering, house, asked, principal, limiter=house.answers)
+    answering, question = await to_thread.run_sync(prepared, asked, house, principal, limiter=house.answers)
 
     def steps(cancel: CancelToken) -> Generator[Step, None, None]:
         return stream(answering, question, principal, cancel)
@@ -45,6 +41,16 @@ async def ask(asked: AskRequest, request: Request, house: TheHouse, principal: A
 
     kind = EventStream if wants_events(request.headers.get("accept", "")) else Whole
     return kind(steps, house.answers, told)
+
+
+def prepared(asked: AskRequest, house: House, principal: Principal) -> tuple[Answering, Question]:
+    """Who answers, and what; a request that cannot be answered is in the log as well."""
+    with house.refusal(principal, asked.question or "", asked.collection):
+        house.check_question(asked.question or "")
+        check_generator(asked.generator, house)
+        check_reranker(asked.rerank, house)
+        question = to_question(asked, house, principal)
+        return open_answering(house, asked, principal), question
 
 
 def check_generator(name: str | None, house: House) -> None:

@@ -33,11 +33,13 @@ from rag.shapes.jobs import job_json
 from rag.shapes.problems import problem
 from rag.store import collections as collection_store
 from rag.store import documents as document_store
-from rag.store import review, writing
+from rag.store import finding, review, writing
 from rag.store.collections import Collection
 from rag.store.filters import Filter
+from rag.store.finding import Order
 from rag.store.jobs import Job as StoredJob
 from rag.store.permitted import Predicate
+from rag.store.writing import Written
 from rag.types import Principal
 
 router = APIRouter(tags=["documents"], route_class=StrictRoute)
@@ -148,6 +150,8 @@ async def read_form(request: Request, principal: Principal) -> Upload:
         labels: set[str] = set()
         for name, value in form.multi_items():
             if isinstance(value, UploadFile) and name in ("file", "files"):
+                if not value.filename and not value.size:
+                    continue  # what a browser sends where no file was chosen
                 found = arrival(value.filename or "", await value.read(), value.content_type, principal)
                 if found.uri in arrivals:
                     found = Arrival(f"{found.uri} (again)", Unreadable(TWICE.format(found.uri)))
@@ -176,7 +180,7 @@ def arrival(name: str, content: bytes, media_type: str | None, principal: Princi
 
 
 def _metadata(text: str | None) -> Metadata:
-    value = {} if text is None else strict_json(text.encode("utf-8", errors="surrogatepass"))
+    value = {} if not text else strict_json(text.encode("utf-8", errors="surrogatepass"))
     if not isinstance(value, dict) or "" in value:
         raise WrongUsage('metadata is a JSON object with named fields, such as {"year": 2024}')
     return value
@@ -224,16 +228,24 @@ def listing(
     filter: Annotated[  # the name of the parameter
         str | None, Query(max_length=10000, description='as in a search, such as {"year": 2024}')
     ] = None,
+    text: Annotated[
+        str, Query(max_length=1000, description="words that each stand in title, address or external id")
+    ] = "",
+    label: Annotated[str | None, Query(min_length=1, max_length=200, description="one that they bear")] = None,
+    order: Order = "arrival",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[int | None, Query(ge=1, le=MAX_ID, description="`next` of the page before")] = None,
 ) -> Json:
-    """The documents of a collection that the asker may see, in the order of their arrival, without their texts."""
+    """The documents of a collection that the asker may see, in the order of their arrival or the newest first, without
+    their texts."""
     where = None if filter is None else Filter.parse(filter)
     with house.app.database.read() as connection:
         found = house.collection(principal, collection)
         at = collection_store.position(connection, found.id)
         predicate = Predicate(found.id, principal.labels, where)
-        rows = document_store.listing(connection, predicate, at, after=cursor or 0, limit=limit + 1)
+        rows = finding.found(
+            connection, predicate, at, words=text, label=label, order=order, after=cursor, limit=limit + 1
+        )
     page = rows[:limit]
     return Json(
         {
@@ -274,6 +286,11 @@ def remove(document_id: Id, house: TheHouse, principal: Asker) -> Response:
 def restore(document_id: Id, house: TheHouse, principal: Asker) -> Json:
     """Put a removed document back as it was; the collection's policies on duplicates are heard again. A document that
     the asker could not have seen is not there; one that stands, or whose address is taken, is a conflict."""
+    return Json(restored_json(document_id, put_back(house, principal, document_id)))
+
+
+def put_back(house: House, principal: Principal, document_id: int) -> Written:
+    """What became of a removed document that was restored. Raises NotFound, NotPermitted, Conflict."""
     collection = collection_of(house, principal, document_id)
     predicate = Predicate(collection.id, principal.labels)
     with house.app.database.write() as connection:
@@ -284,8 +301,7 @@ def restore(document_id: Id, house: TheHouse, principal: Asker) -> Json:
             found = document_store.get(connection, predicate, at, document_id)  # one that stands: a conflict, below
         if principal.labels is not None and found.owner != principal.user:
             raise NotPermitted("this token is bound to labels; it restores its own documents only")
-        written = review.restore_document(connection, collection, document_id, actor=principal.user)
-    return Json(restored_json(document_id, written))
+        return review.restore_document(connection, collection, document_id, actor=principal.user)
 
 
 def collection_of(house: House, principal: Principal, document_id: int) -> Collection:

@@ -1,85 +1,109 @@
-"""The log: GET /api/interactions[/{id}], and what people say of an answer."""
+"""The log: GET /api/interactions[/{id}], and what people say of an answer: feedback and tags."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import FiniteFloat
 
 from rag.api.answers import Json, documented
+from rag.api.house import House
 from rag.api.models import ULID
-from rag.api.models.interactions import FeedbackRequest, FeedbackResult, Interactions, InteractionWhole
-from rag.api.requests import Asker, StrictRoute, TheHouse, utc
-from rag.errors import NotFound
+from rag.api.models.interactions import (
+    Counted,
+    FeedbackRequest,
+    FeedbackResult,
+    Interactions,
+    InteractionWhole,
+    Tagged,
+    Tags,
+)
+from rag.api.requests import Asker, StrictRoute, TheHouse
+from rag.api.routes.narrowing import Narrowed
+from rag.errors import NotFound, WrongUsage
 from rag.shapes.interactions import interaction_json
 from rag.store import interactions as interaction_store
+from rag.store import tags
 from rag.types import Interaction, Principal
 
 router = APIRouter(tags=["interactions"], route_class=StrictRoute)
 
 Id = Annotated[str, Path(pattern=ULID, description="an interaction's id, a ULID")]
-Words = Annotated[str | None, Query(max_length=1000)]
+Tag = Annotated[str, Path(max_length=200, description="up to 64 letters, digits, spaces and . : / @ + - _")]
 
 
 @router.get("/api/interactions", response_model=Interactions, responses=documented(404, 422))
 def listing(
     house: TheHouse,
     principal: Asker,
-    text: Annotated[str | None, Query(max_length=1000, description="found in question or answer")] = None,
-    model: Words = None,
-    user: Words = None,
-    conversation: Words = None,
-    collection: Words = None,
-    since: Annotated[datetime | None, Query(description="from this moment on; UTC where no zone is given")] = None,
-    until: Annotated[datetime | None, Query(description="before this moment")] = None,
-    score: Annotated[str | None, Query(max_length=1000, description="the name of a score that has a value")] = None,
-    score_min: Annotated[FiniteFloat | None, Query(description="… which is at least this")] = None,
-    score_max: Annotated[FiniteFloat | None, Query(description="… and at most this")] = None,
-    abstained: bool | None = None,
-    failed: bool | None = None,
+    query: Narrowed,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(pattern=ULID, description="`next` of the page before")] = None,
+    after: Annotated[
+        str | None, Query(pattern=ULID, description="`previous` of the page behind: the interactions newer than this")
+    ] = None,
 ) -> Json:
     """Questions and answers, the newest first. A token that is bound to labels sees its own only."""
-    if principal.labels is not None:
-        if user not in (None, principal.user):
-            return Json({"interactions": [], "next": None})
-        user = principal.user
-    query = interaction_store.Query(
-        text=text,
-        model=model,
-        user=user,
-        conversation_id=conversation,
-        collection=collection,
-        since=utc(since),
-        until=utc(until),
-        score=score,
-        score_min=score_min,
-        score_max=score_max,
-        abstained=abstained,
-        failed=failed,
-    )
+    if cursor is not None and after is not None:
+        raise WrongUsage("a page is behind `cursor` or before `after`, not both")
+    tenant = principal.tenant_id
+    before, since = (None if key is None else key.upper() for key in (cursor, after))
     with house.app.database.read() as connection:
         found = interaction_store.listing(
-            connection, principal.tenant_id, query, limit=limit + 1, before=None if cursor is None else cursor.upper()
+            connection, tenant, query, limit=limit + 1, before=before, after=None if before else since
         )
-    page = found[:limit]
+        more = len(found) > limit
+        page = found[-limit:] if since is not None else found[:limit]
+        marks = interaction_store.marks(connection, tenant, [entry.id for entry in page])
+    behind = more if since is None else bool(page)  # whoever comes back from behind knows that there is something
+    ahead = more if since is not None else before is not None and bool(page)
     return Json(
         {
-            "interactions": [interaction_json(interaction, whole=False) for interaction in page],
-            "next": page[-1].id if len(found) > limit else None,
+            "interactions": [interaction_json(entry, whole=False, marks=marks.get(entry.id)) for entry in page],
+            "next": page[-1].id if behind else None,
+            "previous": page[0].id if ahead else None,
         }
     )
+
+
+@router.get("/api/interactions/count", response_model=Counted, responses=documented(422))
+def count(house: TheHouse, principal: Asker, query: Narrowed) -> Json:
+    """How many interactions there are: exactly, up to 10,000."""
+    with house.app.database.read() as connection:
+        found = interaction_store.count(connection, principal.tenant_id, query, most=interaction_store.MOST)
+    return Json({"count": min(found, interaction_store.MOST), "more": found > interaction_store.MOST})
 
 
 @router.get("/api/interactions/{interaction_id}", response_model=InteractionWhole, responses=documented(404, 422))
 def one(interaction_id: Id, house: TheHouse, principal: Asker) -> Json:
     """One question with everything that led to its answer: prompt, passages, candidates, settings, scores, feedback."""
+    mine = None if principal.labels is None else principal.user
     with house.app.database.read() as connection:
         found = interaction_store.get(connection, principal.tenant_id, interaction_id)
         check_seen(found, principal)
         feedback = interaction_store.feedback_of(connection, found.id)
-    return Json(interaction_json(found, feedback, whole=True))
+        marks = interaction_store.marks(connection, principal.tenant_id, [found.id]).get(found.id)
+        links = interaction_store.links(connection, principal.tenant_id, found.id, user=mine)
+    return Json(interaction_json(found, feedback, whole=True, marks=marks, links=links))
+
+
+@router.put("/api/interactions/{interaction_id}/tags/{tag}", response_model=Tagged, responses=documented(404, 422))
+def put_tag(interaction_id: Id, tag: Tag, house: TheHouse, principal: Asker) -> Json:
+    """Put a tag to an interaction; one that is there stays."""
+    return _tags(house, principal, interaction_id, tag, add=True)
+
+
+@router.delete("/api/interactions/{interaction_id}/tags/{tag}", response_model=Tagged, responses=documented(404, 422))
+def take_tag(interaction_id: Id, tag: Tag, house: TheHouse, principal: Asker) -> Json:
+    """Take a tag off an interaction."""
+    return _tags(house, principal, interaction_id, tag, add=False)
+
+
+@router.get("/api/tags", response_model=Tags, responses=documented(422))
+def tags_in_use(house: TheHouse, principal: Asker) -> Json:
+    """Every tag in use, the most frequent first. A token that is bound to labels counts its own questions only."""
+    mine = None if principal.labels is None else principal.user
+    with house.app.database.read() as connection:
+        found = tags.listing(connection, principal.tenant_id, user=mine)
+    return Json({"tags": [{"tag": name, "interactions": count} for name, count in found]})
 
 
 @router.post(
@@ -111,3 +135,16 @@ def check_seen(interaction: Interaction, principal: Principal) -> None:
     """Raise NotFound for another's interaction when the asker is bound to labels: its passages may bear others."""
     if principal.labels is not None and interaction.user != principal.user:
         raise NotFound(f"no interaction {interaction.id!r}")
+
+
+def _tags(house: House, principal: Principal, interaction_id: str, tag: str, *, add: bool) -> Json:
+    """Add or take off a tag; all tags of the interaction."""
+    with house.app.database.write() as connection:
+        found = interaction_store.get(connection, principal.tenant_id, interaction_id)
+        check_seen(found, principal)
+        if add:
+            tags.add(connection, principal.tenant_id, [found.id], [tag], user=principal.user)
+        else:
+            tags.remove(connection, principal.tenant_id, [found.id], [tag])
+        held = tags.of(connection, principal.tenant_id, [found.id]).get(found.id, ())
+    return Json({"interaction_id": found.id, "tags": [each.name for each in held]})

@@ -1,4 +1,4 @@
-"""What a browser finds: the reference of this API, made from its own OpenAPI document, and that document."""
+"""What a browser finds first: the way to the pages, the reference of this API, and its OpenAPI document."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -11,7 +11,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def root() -> Response:
-    return RedirectResponse("/docs", status_code=307)
+    return RedirectResponse("/ask", status_code=307)
 
 
 @router.get("/openapi.json")

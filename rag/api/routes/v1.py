@@ -72,7 +72,6 @@ async def chat(asked: ChatCompletionRequest, house: TheHouse, principal: Asker) 
     chunk but for the usage. `tools`, images, `n` above 1, `logprobs` and other forms of an answer are refused (400);
     fields that change nothing are named in `rag.ignored`.
     """
-    check_supported(asked)
     said = question_of(asked.messages)
     return await answered(asked, said, ignored(asked, said), house, principal)
 
@@ -80,7 +79,6 @@ async def chat(asked: ChatCompletionRequest, house: TheHouse, principal: Asker) 
 @router.post("/v1/completions", response_model=Completion, responses={200: CHUNKS, **ERRORS})
 async def complete(asked: CompletionRequest, house: TheHouse, principal: Asker) -> Response:
     """Answer the prompt as a question, in the older form of completions; the sources stand under `rag`."""
-    check_supported(asked)
     said = Conversation(prompt_of(asked), (), ())
     return await answered(asked, said, ignored(asked, None), house, principal)
 
@@ -93,7 +91,6 @@ async def answered(
     principal: Principal,
 ) -> Response:
     """The answer on its way, whole or streamed."""
-    house.check_question(said.question)
     answering, question = await to_thread.run_sync(opened, asked, said, house, principal, limiter=house.answers)
 
     def steps(cancel: CancelToken) -> Generator[Step, None, None]:
@@ -111,13 +108,16 @@ def opened(
     asked: ChatCompletionRequest | CompletionRequest, said: Conversation, house: House, principal: Principal
 ) -> tuple[Answering, Question]:
     """Who answers, and what. Raises Refused for a model that is not there, and what ours raise."""
-    collection = served(house, principal, asked.model)
-    ours = ask_request(asked, said.question, collection.name)
-    check_generator(ours.generator, house)
-    check_reranker(ours.rerank, house)
-    question = to_question(ours, house, principal)
-    question = replace(question, generation=sampled(asked, question.generation), history=said.earlier)
-    return open_answering(house, ours, principal), question
+    with house.refusal(principal, said.question, asked.model):
+        check_supported(asked)
+        house.check_question(said.question)
+        collection = served(house, principal, asked.model)
+        ours = ask_request(asked, said.question, collection.name)
+        check_generator(ours.generator, house)
+        check_reranker(ours.rerank, house)
+        question = to_question(ours, house, principal)
+        question = replace(question, generation=sampled(asked, question.generation), history=said.earlier)
+        return open_answering(house, ours, principal), question
 
 
 def served(house: House, principal: Principal, model: str) -> Collection:

@@ -1,0 +1,164 @@
+"""The web pages over a long log: the time to the first byte of each, as a browser waits for it.
+
+Run: python benchmarks/pages.py [COUNT [DATABASE URL]], 100,000 interactions on SQLite unless told otherwise, made as
+benchmarks/log.py makes them; besides them this project's guides as documents, and a conversation. Each page is asked
+for once (`cold`: nobody has asked this server for it), then ROUNDS times, one after another on one connection. In
+milliseconds of wall time, beside the load of the machine. What a page fetches behind itself is listed apart. Whole is
+the time until the last byte.
+"""
+
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from log import load, prepare
+from measuring import ROOT, write
+
+from ingest.sources import from_text
+from rag.api.serve import environment
+from rag.app import opening
+from rag.config import Settings
+from rag.corpus import Arrival, Origin
+
+COUNT = 100_000
+ROUNDS = 20
+LIMIT_MS = 100
+START_S = 60
+PAGES = (
+    "/ask",
+    "/ask/{conversation}",
+    "/documents",
+    "/documents?q=duplicates",
+    "/documents/{document}",
+    "/documents/{document}?at=200-320",
+    "/documents/jobs",
+    "/log",
+    "/log?text=duplicates",
+    "/log?before={middle}",
+    "/log/{interaction}",
+    "/review",
+    "/compare",
+    "/evaluation",
+    "/dashboard",
+)
+BEHIND = (
+    "/documents/{document}/citing",
+    "/log/count",
+    "/dashboard/figures",
+    "/dashboard/drift",
+    "/dashboard/unanswered",
+    "/dashboard/topics",
+)
+
+
+def fill(settings: Settings, count: int) -> None:
+    """The log, and the guides as documents."""
+    with opening(settings, create=True) as app:
+        draw = random.Random(7)
+        load(app.database, prepare(app.database, draw), count, draw)
+        arrivals = []
+        for path in sorted((ROOT / "docs").glob("*.md")):
+            source = from_text(path.read_text(encoding="utf-8"), uri=path.name, media_type="text/markdown")
+            arrivals.append(Arrival(source.uri, source))
+        app.corpus().add_sources(arrivals, Origin("bench"), total=len(arrivals))
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def up(http: httpx.Client) -> None:
+    """Wait until the server answers."""
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            http.get("/api/health").raise_for_status()
+            return
+        except httpx.TransportError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+def asked(http: httpx.Client, address: str) -> tuple[float, float, int]:
+    """Milliseconds to the first byte and to the last, and the size in bytes."""
+    began = time.perf_counter()
+    with http.stream("GET", address, headers={"accept": "text/html"}) as answer:
+        first = time.perf_counter()
+        size = len(answer.read())
+        answer.raise_for_status()
+    return (first - began) * 1000, (time.perf_counter() - began) * 1000, size
+
+
+def figures(http: httpx.Client, address: str) -> dict[str, float]:
+    cold = asked(http, address)[0]
+    rounds = [asked(http, address) for _ in range(ROUNDS)]
+    first = sorted(each[0] for each in rounds)
+    return {
+        "cold": round(cold, 1),
+        "p50": round(statistics.median(first), 1),
+        "p95": round(first[int(0.95 * len(first))], 1),
+        "whole p50": round(statistics.median(each[1] for each in rounds), 1),
+        "kB": round(rounds[0][2] / 1000, 1),
+    }
+
+
+def measure(settings: Settings) -> dict[str, object]:
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "rag"), "serve"]
+    chosen = os.environ | environment(settings) | {"RAG_PORT": str(port)}
+    server = subprocess.Popen(command, env=chosen, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+            up(http)
+            time.sleep(2)  # the templates are read meanwhile
+            question = {"question": "How are duplicates found?", "conversation": "new"}
+            answer = http.post("/api/ask", json=question).raise_for_status().json()
+            keys = [each["interaction_id"] for each in http.get("/api/interactions").json()["interactions"]]
+            names = {
+                "conversation": answer["conversation_id"],
+                "document": http.get("/api/documents").json()["documents"][0]["document_id"],
+                "interaction": keys[1],
+                "middle": keys[-1],
+            }
+            pages = {page: figures(http, page.format(**names)) for page in PAGES}
+            behind = {page: figures(http, page.format(**names)) for page in BEHIND}
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+    worst = max(pages, key=lambda page: pages[page]["p95"])
+    return {
+        "worst p95": {"page": worst, "ms": pages[worst]["p95"]},
+        "within 100 ms": all(told["p95"] <= LIMIT_MS for told in pages.values()),
+        "cold within 100 ms": all(told["cold"] <= LIMIT_MS for told in pages.values()),
+        "first byte": pages,
+        "fetched behind": behind,
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    with tempfile.TemporaryDirectory(prefix="rag-pages-") as folder:
+        settings = Settings(
+            data=Path(folder) / "data",
+            models=Path(folder) / "models",
+            database=sys.argv[2] if len(sys.argv) > 2 else "",
+            embedder="hashing:256",
+            generator="extractive",
+        )
+        fill(settings, count)
+        write("pages", {"interactions": count, "rounds": ROUNDS} | measure(settings))
+
+
+if __name__ == "__main__":
+    main()

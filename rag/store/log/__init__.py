@@ -1,0 +1,1 @@
+"""The log by parts; rag.store.interactions is what others import."""

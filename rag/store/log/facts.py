@@ -1,0 +1,242 @@
+"""What a row of the log must fulfil, as conditions over `interaction_facts`, and where names stand there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, Connection, Select, TextClause, case, false, literal, or_, select, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+
+from rag.store.log import words
+from rag.store.log.query import Query, ScoreRange
+from rag.store.tables import SLOTS, interaction_facts, interaction_tags, interactions, log_terms, scores
+
+MILLISECOND = 1 << 20  # of a row's number
+facts = interaction_facts.c
+
+Lookup = Callable[[str, str], ColumnElement[Any]]
+"""The id of a name, by field and value, as SQL."""
+ScoreOf = Callable[[str], ColumnElement[Any]]
+"""The newest value of a score, by its name, as SQL over the facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How the names of a query are found among the facts."""
+
+    term: Lookup
+    score: ScoreOf
+
+
+def unread(tenant_id: int) -> Names:
+    """Names as the database looks them up within a statement."""
+
+    def term(field: str, value: str) -> ColumnElement[Any]:
+        return select(log_terms.c.id).where(*_term(tenant_id, field, value)).scalar_subquery()
+
+    def score(name: str) -> ColumnElement[Any]:
+        slot = select(log_terms.c.slot).where(*_term(tenant_id, "score", name)).scalar_subquery()
+        return case({n: facts[f"score_{n}"] for n in range(1, SLOTS + 1)}, value=slot, else_=_newest(name))
+
+    return Names(term, score)
+
+
+def read(connection: Connection, tenant_id: int, query: Query) -> Names:
+    """Names looked up beforehand, so that the database can plan with them."""
+    wanted = [(field, value) for field, value in named(query).items() if value is not None]
+    wanted += [("tag", tag) for tag in query.tags] + [("score", each.name) for each in query.scores]
+    found: Mapping[tuple[str, str], tuple[int, int | None]] = {}
+    if wanted:
+        rows = connection.execute(
+            select(log_terms.c.field, log_terms.c.value, log_terms.c.id, log_terms.c.slot).where(
+                log_terms.c.tenant_id == tenant_id,
+                log_terms.c.field.in_(sorted({field for field, _ in wanted})),
+                log_terms.c.value.in_(sorted({value for _, value in wanted})),
+            )
+        )
+        found = {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+    def term(field: str, value: str) -> ColumnElement[Any]:
+        return literal(found.get((field, value), (-1, None))[0])
+
+    def score(name: str) -> ColumnElement[Any]:
+        slot = found.get(("score", name), (-1, None))[1]
+        return _newest(name) if slot is None else facts[f"score_{slot}"]
+
+    return Names(term, score)
+
+
+def named(query: Query) -> dict[str, str | None]:
+    """The names of a query by their field, but for tags, scores and templates."""
+    return {
+        "user": query.user,
+        "model": query.model,
+        "collection": query.collection,
+        "origin": query.origin,
+        "review": None if query.review_state == "none" else query.review_state,
+    }
+
+
+_COLUMNS: Mapping[str, ColumnElement[int]] = {
+    "user": facts.user_id,
+    "model": facts.model_id,
+    "collection": facts.collection_term_id,
+    "origin": facts.origin_id,
+    "review": facts.review_id,
+}
+
+
+def _term(tenant_id: int, field: str, value: str) -> list[ColumnElement[bool]]:
+    return [log_terms.c.tenant_id == tenant_id, log_terms.c.field == field, log_terms.c.value == value]
+
+
+def _newest(name: str) -> ColumnElement[Any]:
+    """Of a score that has no column of its own."""
+    return (
+        select(scores.c.value)
+        .where(scores.c.interaction_id == facts.interaction_id, scores.c.name == name, scores.c.value.is_not(None))
+        .order_by(scores.c.id.desc())
+        .limit(1)
+        .correlate(interaction_facts)
+        .scalar_subquery()
+    )
+
+
+# ── spans ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Numbers above one and below another, neither of them included; None: without end."""
+
+    above: int | None = None
+    below: int | None = None
+
+    def narrowed(self, above: int | None = None, below: int | None = None) -> "Span":
+        """What lies in this span, and above and below these."""
+        over = [bound for bound in (self.above, above) if bound is not None]
+        under = [bound for bound in (self.below, below) if bound is not None]
+        return replace(self, above=max(over, default=None), below=min(under, default=None))
+
+    def holds(self, number: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """That a number lies in it."""
+        return [
+            *([] if self.above is None else [number > self.above]),
+            *([] if self.below is None else [number < self.below]),
+        ]
+
+
+def number_at(moment: datetime) -> int:
+    """What the numbers of rows of this millisecond begin with; of a time that no row can have, the nearest one:
+    databases hold 64 bits."""
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    number = (since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000) * MILLISECOND
+    return min(max(number, 0), 2**63 - 1)
+
+
+def span(query: Query) -> Span:
+    """The time of a query."""
+    since, until = (None if moment is None else number_at(moment) for moment in (query.since, query.until))
+    return Span(None if since is None else since - 1, until)
+
+
+# ── conditions ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def narrowed(tenant_id: int, query: Query, names: Names, inside: Span) -> list[ColumnElement[bool]]:
+    """All conditions but the words, of rows that lie in the span."""
+    where: list[ColumnElement[bool]] = [facts.tenant_id == tenant_id, *inside.holds(facts.number)]
+    where += [_COLUMNS[field] == names.term(field, value) for field, value in named(query).items() if value is not None]
+    if query.review_state == "none":
+        where.append(facts.review_id.is_(None))
+    if query.template is not None:
+        where.append(facts.template_id.in_(_templates(tenant_id, query.template)))
+    if query.conversation_id is not None:
+        turns = select(interactions.c.id).where(interactions.c.conversation_id == query.conversation_id)
+        where.append(facts.interaction_id.in_(turns))
+    if query.abstained is not None:
+        where.append(facts.abstained.is_(query.abstained))
+    if query.failed is not None:
+        where.append(facts.failed.is_(query.failed))
+    where += _between(facts.confidence, query.confidence_min, query.confidence_max)
+    for wanted in query.scores:
+        where += _scored(wanted, names)
+    said = {"good": facts.good > 0, "bad": facts.bad > 0, "any": facts.said > 0, "none": facts.said == 0}
+    if query.feedback is not None:
+        where.append(said[query.feedback])
+    for tag in dict.fromkeys(query.tags):
+        where.append(facts.number.in_(_tagged(tenant_id, names.term("tag", tag), inside)))
+    return where
+
+
+def _scored(wanted: ScoreRange, names: Names) -> list[ColumnElement[bool]]:
+    value = names.score(wanted.name)
+    return _between(value, wanted.least, wanted.most) or [value.is_not(None)]
+
+
+def _between(value: ColumnElement[Any], least: float | None, most: float | None) -> list[ColumnElement[bool]]:
+    return [*([] if least is None else [value >= least]), *([] if most is None else [value <= most])]
+
+
+def _templates(tenant_id: int, name: str) -> Select[tuple[int]]:
+    value = log_terms.c.value
+    meant = value == name if "@" in name else or_(value == name, value.startswith(name + "@", autoescape=True))
+    return select(log_terms.c.id).where(log_terms.c.tenant_id == tenant_id, log_terms.c.field == "template", meant)
+
+
+def _tagged(tenant_id: int, tag: ColumnElement[Any], inside: Span) -> Select[tuple[int]]:
+    tags = interaction_tags.c
+    return select(tags.number).where(tags.tenant_id == tenant_id, tags.tag_id == tag, *inside.holds(tags.number))
+
+
+def conditions(tenant_id: int, query: Query) -> list[ColumnElement[bool]]:
+    """What a row of the log must fulfil, over `interactions`: for statements of one's own. `listing`, `ids` and `count`
+    are quicker."""
+    where = [*narrowed(tenant_id, query, unread(tenant_id), span(query)), *spoken(query)]
+    mine = select(facts.interaction_id).where(*where)
+    return [interactions.c.tenant_id == tenant_id, interactions.c.id.in_(mine)]
+
+
+# ── words ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def spoken(query: Query) -> list[ColumnElement[bool]]:
+    """The condition on the words."""
+    if query.text is None or not query.text.strip():
+        return []
+    wanted = words.terms(query.text)
+    if not words.searchable(wanted):
+        return [false()]
+    return [Spoken(literal(words.fts5(wanted)), literal(words.tsquery(wanted)))]
+
+
+def matching(query: Query, dialect: str) -> TextClause:
+    """The condition on the words, of the index of them."""
+    wanted = words.terms(query.text or "")
+    if dialect == "postgresql":
+        return text("words @@ CAST(:words AS tsquery)").bindparams(words=words.tsquery(wanted))
+    return text("log_words MATCH :words").bindparams(words=words.fts5(wanted))
+
+
+class Spoken(FunctionElement[bool]):
+    """Facts whose interaction says these words, whichever database is asked."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(Spoken, "sqlite")
+def _spoken_sqlite(element: Spoken, compiler: SQLCompiler, **_: object) -> str:
+    fts5, _tsquery = element.clauses
+    found = f"SELECT rowid FROM log_words WHERE log_words MATCH {compiler.process(fts5)}"
+    return f"+interaction_facts.number IN ({found})"  # +: the facts are walked in their order
+
+
+@compiles(Spoken, "postgresql")
+def _spoken_postgresql(element: Spoken, compiler: SQLCompiler, **_: object) -> str:
+    _fts5, tsquery = element.clauses
+    found = f"SELECT number FROM log_words WHERE words @@ CAST({compiler.process(tsquery)} AS tsquery)"
+    return f"interaction_facts.number IN ({found})"

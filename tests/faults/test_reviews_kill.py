@@ -1,0 +1,151 @@
+"""Reviewers in processes of their own, one of them killed while it holds an item: nobody gets that item while the lease
+lasts, somebody gets it afterwards, every item is labelled once, and half a review is none.
+
+The check that no item is held twice is shown red first: on claims that take no notice of locks."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rag.store import review_items as item_store
+from rag.store import reviews as store
+from rag.store.collections import Collection
+from rag.store.database import Database
+from rag.store.review_queues import Queue
+from tests.test_interactions import collection
+from tests.test_reviews import claim, queued, taken, who
+
+__all__ = ["collection"]
+
+ITEMS = 12
+
+# Reviews what it is given until there is nothing left. "hold": claims one item, says so and waits to be killed. "save":
+# the same, with the review written but not committed. "broken": claims without looking at locks.
+REVIEWER = """
+import sys
+url, tenant, name, queue, act = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
+from sqlalchemy import true
+from rag.store import database, review_claims, reviews
+from rag.types import Principal
+if act == "broken":
+    review_claims._free = lambda at: true()
+base, me = database.connect(url), Principal(tenant, name)
+print("ready", flush=True)
+sys.stdin.readline()
+while True:
+    with base.write() as connection:
+        found = review_claims.claim(connection, me, queue)
+    if found is None:
+        break
+    print(found[0].id, flush=True)
+    if act in ("hold", "broken"):
+        sys.stdin.readline()
+        break
+    with base.write() as connection:
+        reviews.save(connection, me, found[0].id, reviews.Said("correct"))
+        if act == "save":
+            print("written", flush=True)
+            sys.stdin.readline()
+base.close()
+"""
+
+Process = subprocess.Popen[str]
+
+
+@contextmanager
+def reviewers(database: Database, collection: Collection, queue: Queue, **acts: str) -> Iterator[list[Process]]:
+    """Processes that are ready to begin, each by name and what it does; killed in the end."""
+    url = database.url.render_as_string(hide_password=False)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", REVIEWER, url, str(collection.tenant_id), name, str(queue.id), act],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, act in acts.items()
+    ]
+    try:
+        for process in started:
+            assert said(process) == "ready"
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def said(process: Process) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def go(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def killed(process: Process) -> None:
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def labels(database: Database, queue: Queue) -> Counter[int]:
+    with database.read() as connection:
+        return Counter(rating.item_id for rating in store.ratings(connection, queue.id))
+
+
+def test_a_queue_without_locks_gives_one_item_twice(database: Database, collection: Collection) -> None:
+    queue = queued(database, collection, ITEMS)
+    with reviewers(database, collection, queue, ann="broken", bob="broken") as processes:
+        given = []
+        for process in processes:  # one after the other: at once PostgreSQL would pass over the row that is being taken
+            go(process)
+            given.append(said(process))
+        assert len(set(given)) == 1
+
+
+def test_the_item_of_a_killed_reviewer_is_nobodys_until_its_lease_ends_and_every_item_is_labelled_once(
+    database: Database, collection: Collection
+) -> None:
+    queue = queued(database, collection, ITEMS)
+    with reviewers(database, collection, queue, dead="hold", ann="all", bob="all") as (victim, *others):
+        go(victim)
+        lost = int(said(victim))
+        for process in others:
+            go(process)
+        given = [int(line) for process in others for line in process.communicate()[0].split()]
+        killed(victim)
+    assert sorted([*given, lost]) == sorted({*given, lost}), "no item was given twice"
+    assert len(given) == ITEMS - 1
+    assert labels(database, queue) == Counter(given)
+    eve = who(collection, "eve")
+    assert claim(database, eve, queue) is None
+    with database.read() as connection:
+        held = item_store.get(connection, eve, lost)
+    assert held.reviewer == "dead"
+    assert held.until is not None
+    assert taken(database, eve, queue, held.until + timedelta(seconds=1))[0].id == lost
+
+
+def test_a_review_that_was_not_committed_when_its_process_was_killed_is_none(
+    database: Database, collection: Collection
+) -> None:
+    queue = queued(database, collection, 1)
+    with reviewers(database, collection, queue, dead="save") as (victim,):
+        go(victim)
+        item = int(said(victim))
+        assert said(victim) == "written"
+        killed(victim)
+    assert labels(database, queue) == Counter()
+    with database.write() as connection:
+        review = store.save(connection, who(collection, "dead"), item, store.Said("wrong"))
+    assert review.label == "wrong"
+    assert labels(database, queue) == Counter({item: 1})

@@ -3,11 +3,12 @@
 import os
 import shutil
 import signal
+import sqlite3
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,28 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("migrated") / "rag.db"
     _migrate(f"sqlite:///{file}")
     return file
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_installations_are_copies(migrated_sqlite: Path) -> Iterator[None]:
+    """An empty SQLite database that this process brings to the newest version becomes a copy of a migrated one, with a
+    secret of its own; tests/test_migrations.py migrates for itself."""
+    migrate = database_store.upgrade
+
+    def upgrade(opened: Database, revision: str = "head") -> str:
+        own = revision != "head" or "test_migrations" in os.environ.get("PYTEST_CURRENT_TEST", "")
+        if own or not opened.is_sqlite or database_store.current(opened) is not None:
+            return migrate(opened, revision)
+        with closing(sqlite3.connect(migrated_sqlite)) as template, opened.engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            template.backup(raw)
+            raw.execute("UPDATE installation SET secret = randomblob(32)")
+        return database_store.HEAD
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_store, "upgrade", upgrade)
+        yield
 
 
 def _migrate(url: str) -> None:

@@ -4,7 +4,8 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-WORKERS ?= auto
+# One more than there are cores: a quarter of its time a test waits for a process.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 BENCH ?=
 
 .PHONY: demo test check serve bench constraints clean help

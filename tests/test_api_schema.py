@@ -20,7 +20,7 @@ from rag.app import App, opening
 from tests.api import OTTERS, TIDES, client, make_token, small
 
 load_all_checks()
-EXAMPLES = {"sqlite": 25, "postgresql": 10}  # a route and mode; what a route takes and says is the same on both
+EXAMPLES = {"sqlite": 20, "postgresql": 5}  # a route and mode; what a route takes and says is the same on both
 
 
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)

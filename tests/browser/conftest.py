@@ -1,5 +1,6 @@
 """A real server over real text, a real Chromium, and a watch that lets no page go wrong unnoticed."""
 
+import fcntl
 import json
 import os
 import re
@@ -71,11 +72,9 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Site]:
     """`rag serve` as anyone runs it, with the real embedding model."""
     require_chromium()
-    settings = Settings(data=tmp_path_factory.mktemp("site") / "data", models=models_dir, generator="extractive")
-    with opening(settings, create=True) as app:
-        arrivals = [_read(ROOT / "docs" / name) for name in TEXTS]
-        app.corpus().add_sources(arrivals, Origin("local", {"kind": "guide"}), total=len(arrivals))
-        app.let_go_of_models()
+    data = tmp_path_factory.mktemp("site") / "data"
+    shutil.copytree(_filled(models_dir), data)
+    settings = Settings(data=data, models=models_dir, generator="extractive")
     with server(settings) as url, httpx.Client(base_url=url, timeout=60) as http:
         first = asked(http, question=ANSWERED, conversation="new")
         asked(http, question=FOLLOW_UP, conversation_id=first["conversation_id"])
@@ -87,6 +86,22 @@ def site(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator
             str(refused["conversation_id"]),
             str(first["interaction_id"]),
         )
+
+
+def _filled(models_dir: Path) -> Path:
+    """A data folder with the texts in it, made once for all workers of a run."""
+    folder = models_dir.parent / "filled-site"
+    with (models_dir.parent / "filled-site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            part = folder.with_suffix(".part")
+            settings = Settings(data=part, models=models_dir, generator="extractive")
+            with opening(settings, create=True) as app:
+                arrivals = [_read(ROOT / "docs" / name) for name in TEXTS]
+                app.corpus().add_sources(arrivals, Origin("local", {"kind": "guide"}), total=len(arrivals))
+                app.let_go_of_models()
+            part.rename(folder)
+    return folder
 
 
 def _read(path: Path) -> Arrival:

@@ -4,8 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# One more than there are cores: a quarter of its time a test waits for a process.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS ?= auto
 BENCH ?=
 
 .PHONY: demo test check serve bench constraints clean help
@@ -17,7 +16,7 @@ demo: $(VENV)/installed  ## ingest real text, ask three questions, show the log
 	@$(BIN)/rag --data .demo/data demo
 
 test: $(VENV)/tested  ## every test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/tested  ## style, types and layers
 	$(BIN)/ruff format --check .

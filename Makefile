@@ -3,7 +3,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 WORKERS ?= auto
 BENCH ?=
 
@@ -16,7 +16,7 @@ demo: $(VENV)/installed  ## ingest real text, ask three questions, show the log
 	@$(BIN)/rag --data .demo/data demo
 
 test: $(VENV)/tested  ## every test
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/tested  ## style, types and layers
 	$(BIN)/ruff format --check .
@@ -30,16 +30,22 @@ serve: $(VENV)/installed  ## the API on 127.0.0.1:8000 over the demo's data
 bench: $(VENV)/tested  ## ours beside its peers, which get an environment of their own; results under benchmarks/results
 	$(BIN)/python benchmarks/retrieval.py $(BENCH)
 
-$(VENV)/installed: pyproject.toml constraints.txt
+# Bytecode is made by all cores at once; pip would use one of them. What cannot be compiled is a sample of its package.
+define install
 	@echo "Setting up $(VENV) (about 1.7 GB on disk, most of it torch): a few minutes, once."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) torch
-	@$(PIP) --editable .
+	@$(PIP) --editable "$(1)"
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+endef
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(call install,.)
 	@touch $@
 
-$(VENV)/tested: $(VENV)/installed
-	@$(PIP) --editable ".[test]"
-	@touch $@
+$(VENV)/tested: pyproject.toml constraints.txt
+	$(call install,.[test])
+	@touch $(VENV)/installed $@
 
 constraints: $(VENV)/tested  ## pin what is installed now
 	@{ echo "# Every dependency, direct and transitive, at the version the project was last tested with."; \

@@ -26,7 +26,7 @@ from ingest.languages.sentences import sentences
 from rag import config
 from rag.app import opening
 from rag.ask import Question, answer
-from rag.cli.evaluation import told
+from rag.cli.progress import told
 from rag.evaluate import Way, embedded, judge, read_folder
 from rag.support import MARKER
 from rag.types import Interaction

@@ -4,7 +4,6 @@ Models and indexes are made when first used, and what only one route needs is im
 from a cold start in well under a second.
 """
 
-import gc
 import logging
 import os
 import threading
@@ -16,8 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.access import Access
+from rag.beside import Beside
 from rag.config import Settings, overruled
-from rag.errors import NotFound, NotReady, StoreNotReady, WrongSetting
+from rag.engines import Engines
+from rag.errors import NotFound, StoreNotReady
+from rag.folders import make_folder
 from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store.collections import Collection
@@ -30,10 +32,9 @@ from rag.types import (
     Generator,
     Interaction,
     MetadataValue,
-    Models,
     Principal,
     Reranker,
-    Running,
+    Score,
     Scorer,
     Template,
 )
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     from rag.corpus import Corpus
     from rag.insight.spans import Spans
     from rag.insight.topics import QuestionVectors
-    from rag.outbox import Counted, Outbox, Outcome
+    from rag.outbox import Counted, Outcome
+    from rag.outgoing import Outgoing
     from rag.search import Fusion, OpenCollection, Refining, Search
     from rag.snapshots import Indexes
     from rag.types import Passage, Prompt, Vectors
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TENANT = "default"
+PATIENCE_S = 10.0  # for which scores that are given later wait for room to be told of
 FUSION = ("fusion", "alpha", "rrf_k", "depth")  # the settings that a collection may have of its own
 
 
@@ -65,18 +68,14 @@ class App:
         self.database = database
         self.access = Access()
         self._membership = Membership()
+        self._beside = Beside(settings.threads or os.cpu_count() or 1)
+        self.engines = Engines()
         self._lock = threading.RLock()
-        self._embedder: Embedder | None = None
-        self._generators: dict[str, Generator] = {}
-        self._scorers: dict[tuple[str, ...], list[Scorer]] = {}
-        self._rerankers: dict[str, Reranker] = {}
-        self._pool: Pool | None = None
         self._indexes: dict[tuple[int, str], Indexes] = {}
-        self._outboxes: list[Outbox] | None = None
-        self.listeners: list[
-            Callable[[Interaction], None]
-        ] = []  # told of every interaction, in the thread that answers
-        self.counters: list[Counted] = []  # told of what left the house, or did not
+        self._outboxes: Outgoing | None = None
+        # Told of every interaction, in the thread that answers; and of what left the house, or did not.
+        self.listeners: list[Callable[[Interaction], None]] = []
+        self.counters: list[Counted] = []
         self._spans: Spans | None = None
         self._question_vectors: QuestionVectors | None = None
 
@@ -89,7 +88,7 @@ class App:
         Raises StoreNotReady when it is missing, or its database is of another version than this program.
         """
         if create:
-            _make_folder(settings.data)
+            make_folder(settings.data)
             _keep_out(settings.data)
         elif not settings.database and not (settings.data / "rag.db").is_file():
             raise StoreNotReady(f"nothing was ingested into {settings.data.absolute()} yet; run `rag ingest PATH`")
@@ -102,16 +101,18 @@ class App:
     def close(self) -> None:
         for outbox in self._outboxes or ():
             outbox.close()
-        if self._pool is not None:
-            self._pool.close()
+        self.engines.close()
+        self._beside.close()
         self.database.close()
 
     def with_settings(self, settings: Settings) -> "App":
-        """The same installation, asked by other settings; what is open is shared. Close this one, not that."""
-        self.embedder()  # else each of them would open one of its own
-        self.outboxes()
+        """The same installation, asked by other settings; what is open is shared, and whoever judges answers here
+        judges them there, unless the settings name a judge. Close this one, not that."""
+        self.outboxes()  # else each of them would open its own
+        self.spans()
+        self.question_vectors()
         other = copy(self)
-        other.settings = settings
+        other.settings = replace(settings, judge=settings.judge or self.settings.generator)
         return other
 
     @property
@@ -131,78 +132,17 @@ class App:
     # ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def embedder(self) -> Embedder:
-        from rag import embedders
-        from rag.wrapped import Recalling
-
-        with self._lock:
-            if self._embedder is None:
-                self._embedder = Recalling(
-                    embedders.load(
-                        self.settings.embedder,
-                        models_dir=self._models_dir(),
-                        threads=self.settings.threads or None,
-                    )
-                )
-            return self._embedder
+        return self.engines.embedder(self.settings)
 
     def generator(self, name: str | None = None) -> Generator:
-        """The generator of this name; `auto` is the installed transformer model, else the extractive one. Behind it
-        stands the settings' fallback, if there is one."""
-        name, behind = name or self.settings.generator, self.settings.fallback
-        if not behind or behind == name:
-            return self._generator(name)
-        from rag.generators import Falling, Unready
-
-        try:
-            first = self._generator(name)
-        except NotReady as error:
-            first = Unready(name, error)
-        second = self._generator(behind)
-        return first if first.name == second.name else Falling(first, second)
-
-    def _generator(self, name: str) -> Generator:
-        from rag import generators, models
-
-        if name == "auto":
-            installed = models.default_generator(self.settings.models)
-            name = "extractive" if installed is None else f"transformers:{installed}"
-        with self._lock:
-            if name not in self._generators:
-                self._generators[name] = generators.load(
-                    name,
-                    Models(self.embedder(), self._running()),
-                    key_file=Path(self.settings.openai_key_file) if self.settings.openai_key_file else None,
-                    timeout_s=self.settings.openai_timeout_s,
-                )
-            return self._generators[name]
-
-    def _running(self) -> Running:
-        """How models run in this process."""
-        settings = self.settings
-        return Running(
-            settings.generator_device,
-            settings.generator_dtype,
-            {"off": 0, "8bit": 8, "4bit": 4}[settings.generator_quantize],
-            settings.generator_batch,
-            settings.generator_queue,
-            settings.prompt_lookup == "on",
-        )
+        """The generator of this name, else the settings'; `auto` is the installed transformer model, else the
+        extractive one. Behind it stands the settings' fallback, if there is one."""
+        return self.engines.generator(self.settings, name)
 
     def scorers(self, names: Sequence[str] | None = None) -> list[Scorer]:
-        """The scorers of these names, else the settings' own, of which none may need a reference."""
-        from rag import scorers
-
-        chosen = tuple(self.settings.scorers if names is None else names)
-        if names is None and (needing := sorted({*chosen} & {*scorers.WITH_REFERENCE})):
-            raise WrongSetting(
-                f"scorers: {', '.join(needing)} needs gold answers or judgements, which nobody has for a question that "
-                "is just asked; use it with `rag score --references` or `rag eval --answers`"
-            )
-        with self._lock:
-            if chosen not in self._scorers:
-                models = Models(self.embedder(), self._running(), self._stored, self._judge)
-                self._scorers[chosen] = scorers.load(models, chosen)
-            return self._scorers[chosen]
+        """The scorers of these names, else the settings' own. Raises WrongSetting for one of these that needs a
+        reference."""
+        return self.engines.scorers(self.settings, names, self._stored)
 
     def _stored(self, chunk_ids: Sequence[int]) -> "Mapping[int, Vectors]":
         """The vectors of these chunks by the present embedder, those that there are."""
@@ -211,34 +151,17 @@ class App:
         with self.database.read() as connection:
             return of_chunks(connection, chunk_ids, self.embedder().fingerprint)
 
-    def _judge(self) -> Generator:
-        """Who judges answers; nobody stands behind it, so that a score says who gave it."""
-        return self._generator(self.settings.judge or self.settings.generator)
-
     def reranker(self, name: str | None = None) -> Reranker | None:
         """The reranker of this name, else the settings' own; None where that is off."""
-        name = self.settings.reranker if name is None else name
-        if name in ("", "off"):
-            return None
-        from rag import rerankers
+        return self.engines.reranker(self.settings, name)
 
-        with self._lock:
-            if name not in self._rerankers:
-                self._rerankers[name] = rerankers.load(name)
-            return self._rerankers[name]
+    def pool(self) -> "Pool":
+        """The child processes that read sources; they start with the first."""
+        return self.engines.pool(self.settings)
 
     def let_go_of_models(self) -> None:
         """Forget the models and end the child processes; what is needed again is opened again."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-            self._embedder, self._generators, self._scorers, self._rerankers = None, {}, {}, {}
-        if pool is not None:
-            pool.close()
-        gc.collect()  # a model and what opens it hold each other
-
-    def _models_dir(self) -> Path:
-        _make_folder(self.settings.models)
-        return self.settings.models
+        self.engines.let_go()
 
     # ── collections ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,6 +223,7 @@ class App:
             self.access,
             lambda: self._embedder_of(collection),
             self._membership,
+            self._beside,
         )
 
     def _embedder_of(self, collection: Collection) -> Embedder:
@@ -344,24 +268,6 @@ class App:
 
         return {name: getattr(self.settings, name) for name in DEFAULTS}
 
-    def pool(self) -> "Pool":
-        """The child processes that read sources, shared by all threads of this process; they start with the first."""
-        from ingest.reading.limits import Limits
-        from rag.corpus import make_pool
-
-        settings = self.settings
-        with self._lock:
-            if self._pool is None:
-                limits = Limits(
-                    memory_mb=settings.parse_memory_mb,
-                    seconds=settings.parse_seconds,
-                    characters=settings.parse_characters,
-                    documents=settings.parse_documents,
-                )
-                processes = settings.parse_processes or max(1, (os.cpu_count() or 1) // 2)
-                self._pool = make_pool(self.embedder(), processes=processes, limits=limits)
-            return self._pool
-
     def answering(
         self,
         name: str | None = None,
@@ -393,7 +299,16 @@ class App:
         for outbox in self._outboxes or ():
             outbox.put(entry)
 
-    def outboxes(self) -> "Sequence[Outbox]":
+    def rescored(self, entry: Interaction, new: Sequence[Score]) -> None:
+        """Tell the webhook of scores that an interaction was given later, `entry` being as it stood before. Waits a
+        while where many are told at once; nobody's answer hangs on it."""
+        webhook = self.outboxes().webhook
+        if webhook is not None:
+            from rag.webhooks import Rescored
+
+            webhook.put(Rescored(entry, tuple(new)), wait_s=PATIENCE_S)
+
+    def outboxes(self) -> "Outgoing":
         """Where interactions go from here: a collector of traces, a webhook. Raises WrongSetting, NotReady for settings
         that cannot work."""
         with self._lock:
@@ -430,8 +345,8 @@ class App:
         reranker: str | None = None,
     ) -> "Why":
         """What became of a document when this is asked, up to the prompt of the settings' generator and template."""
-        from rag.ask import fitted
         from rag.prompt import pack
+        from rag.telling import fitted
         from rag.why import why
 
         template = self.template(tenant_id=asker.tenant_id)
@@ -485,12 +400,9 @@ class App:
         fit."""
         from rag.search import Fusion
 
-        with self.database.read() as connection:
-            tenant_id = tenant_id or collection_store.tenant(connection, TENANT)
-            name = name or self.settings.collection
-            found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)
+        found = self._collection_if_any(name, tenant_id)
         own = {} if found is None else {key: found.settings.get(key) for key in FUSION}
-        settings = overruled(self.settings, own, f"collection {name!r}")
+        settings = overruled(self.settings, own, f"collection {name or self.settings.collection!r}")
         settings = overruled(settings, asked or {}, "the request")
         return Fusion(settings.fusion, settings.alpha, settings.rrf_k, settings.depth)
 
@@ -503,10 +415,7 @@ class App:
         from rag.confidence import Abstaining, default, kept
 
         settings = overruled(self.settings, asked or {}, "the request")
-        with self.database.read() as connection:
-            tenant_id = tenant_id or collection_store.tenant(connection, TENANT)
-            name = name or self.settings.collection
-            found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)
+        found = self._collection_if_any(name, tenant_id)
         own = None if found is None else kept(found.settings, settings.mode)
         if own is None:
             model = default(settings.mode, "" if found is None else found.fingerprint)
@@ -515,6 +424,13 @@ class App:
             return None
         threshold = own.threshold if (asked or {}).get("abstain_threshold") is None else settings.abstain_threshold
         return Abstaining(own.model, 0.0 if settings.abstain == "never" else threshold)
+
+    def _collection_if_any(self, name: str | None, tenant_id: int | None) -> Collection | None:
+        with self.database.read() as connection:
+            tenant_id = tenant_id or collection_store.tenant(connection, TENANT)
+            if tenant_id is None:
+                return None
+            return collection_store.find(connection, tenant_id, name or self.settings.collection)
 
     def refining(
         self, diversify: float | None = None, per_document: int | None = None, neighbours: int | None = None
@@ -548,13 +464,6 @@ def opening(settings: Settings, *, create: bool = False) -> Iterator[App]:
         yield app
     finally:
         app.close()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreNotReady(f"the folder {folder.absolute()} cannot be made: {error.strerror}") from error
 
 
 def _keep_out(data: Path) -> None:

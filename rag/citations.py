@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rag.support import ABSTENTION, Claim, Span, best_span, claims, is_abstention, most_supporting
-from rag.types import Citation, Passage
+from rag.types import SUPPORTING, Citation, Passage, Verdict
 
-_SUPPORTING = ("supported", "partly")
 _FACTS = frozenset(("number", "unit", "date", "name", "negation"))  # reasons with which no part of a sentence is kept
 
 
@@ -78,7 +77,7 @@ def _of_claim(claim: Claim, passages: Sequence[Passage]) -> list[Citation]:
     found = [
         _citation(claim, n, best_span(claim.text, passages[n - 1].text), passages[n - 1], marked=True) for n in believed
     ]
-    if any(citation.verdict in _SUPPORTING for citation in found):
+    if any(citation.verdict in SUPPORTING for citation in found):
         return found
     others = [n for n in range(1, len(passages) + 1) if n not in believed]
     best = most_supporting(claim.text, [passages[n - 1].text for n in others])
@@ -87,7 +86,9 @@ def _of_claim(claim: Claim, passages: Sequence[Passage]) -> list[Citation]:
         # A contradiction is worth telling where nothing was marked; beside a marked passage only support is, and beside
         # one that contradicts only full support.
         contradicted = any(citation.verdict == "contradicted" for citation in found)
-        telling = ("supported",) if contradicted else _SUPPORTING if found else (*_SUPPORTING, "contradicted")
+        telling: tuple[Verdict, ...] = (
+            ("supported",) if contradicted else SUPPORTING if found else (*SUPPORTING, "contradicted")
+        )
         if span.support.verdict in telling:
             return [*found, _citation(claim, number, span, passages[number - 1], marked=False)]
     if found:

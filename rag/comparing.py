@@ -17,9 +17,11 @@ from rag.types import Interaction, Principal
 
 
 def shown(app: App, asker: Principal, one: str, other: str) -> Shown:
-    """Two logged answers as a pair. Raises NotFound, WrongUsage for answers to different questions."""
+    """Two logged answers as a pair. Raises NotFound, Conflict for one whose words were erased, WrongUsage for answers
+    to different questions."""
     with app.database.read() as connection:
         entries = [interaction_store.get(connection, asker.tenant_id, key) for key in (one, other)]
+        store.check_there({entry.id: entry.question for entry in entries})
         if entries[0].question != entries[1].question:
             raise WrongUsage("the two answers are to different questions: only answers to the same one are compared")
         if entries[0].id == entries[1].id:

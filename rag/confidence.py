@@ -13,9 +13,9 @@ from math import exp, fsum
 from typing import Protocol
 
 from ingest.languages.function_words import FUNCTION_WORDS
-from ingest.languages.sentences import sentences
 from rag.keywords.analysis import STOPWORDS, UNTOLD, analyse, analysis
 from rag.keywords.analysis import words as written_words
+from rag.language import sentence_spans
 from rag.support import ABSTENTION
 from rag.types import Metadata, Mode, Passage, Ranking, Refusal
 
@@ -195,7 +195,7 @@ def _row(
     parts = passage.hit.parts
     cosine = parts["dense"].score if "dense" in parts else min(near, default=0.0)  # not among the nearest, no nearer
     bm25 = parts["bm25"].score if "bm25" in parts else 0.0
-    said = [_terms(passage.text[start:end], analyses) for start, end in sentences(passage.text)]
+    said = [_terms(passage.text[start:end], analyses) for start, end in sentence_spans(passage.text)]
     whole = frozenset[str]().union(*said)
     title = _terms(" ".join((passage.title, *passage.headings)), analyses)
     rest = [word for word in words if not word.terms & title]

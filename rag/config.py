@@ -47,7 +47,7 @@ class Settings:
     collection: str = _option("default", "collection used when none is named")
     embedder: str = _option("sentence_transformers:all-MiniLM-L6-v2", "embedding model of new collections")
     threads: int = _option(
-        0, "processor threads of the embedding model; 0 means one a core", unit="threads", low=0, high=1024
+        0, "processor threads of embedding and search; 0 means one a core", unit="threads", low=0, high=1024
     )
     vectors: str = _option("faiss", "backend of the vector index", choices=("faiss", "exact"))
     keywords: str = _option("exact", "backend of the keyword index", choices=("exact",))

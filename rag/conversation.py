@@ -122,7 +122,7 @@ def leans(question: str, wording: Wording = ENGLISH) -> Leaning | None:
         return Leaning("points", spans)
     if (rest := _fragment(question, tokens, wording)) is not None:
         return Leaning("fragment", rest=rest)
-    return Leaning("bare") if _says_nothing(question, tokens, wording) else None
+    return Leaning("bare") if _says_nothing(tokens, wording) else None
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -186,24 +186,7 @@ def _noun(tokens: Sequence[_Token], at: int, wording: Wording) -> bool:
     """Whether a word may be a noun: one with a meaning that no subject pronoun nor "to" makes a verb."""
     if not _meaningful(tokens[at], wording):
         return False
-    before = tokens[at - 1].low if at else ""
-    return before not in {
-        "i",
-        "you",
-        "we",
-        "one",
-        "to",
-        "it",
-        "they",
-        "he",
-        "she",
-        "not",
-        "ich",
-        "wir",
-        "man",
-        "je",
-        "on",
-    }
+    return at == 0 or tokens[at - 1].low not in _BEFORE_VERBS
 
 
 def _pronoun(tokens: Sequence[_Token], at: int, wording: Wording) -> bool:
@@ -235,7 +218,7 @@ def _fragment(question: str, tokens: Sequence[_Token], wording: Wording) -> str 
     return None
 
 
-def _says_nothing(question: str, tokens: Sequence[_Token], wording: Wording) -> bool:
+def _says_nothing(tokens: Sequence[_Token], wording: Wording) -> bool:
     meaning = [token for token in tokens if _meaningful(token, wording)]
     if all(token.low in wording.general for token in meaning):
         return True
@@ -312,7 +295,7 @@ def _replaced(before: str, rest: str, wording: Wording) -> str:
     tokens, new = _tokens(before), _tokens(rest)
     if not new:
         return before
-    span = _like(before, tokens, new, wording)
+    span = _like(tokens, new, wording)
     if span is not None:
         start, end = span
         if new[0].low in _ARTICLES:  # the one before goes
@@ -323,7 +306,7 @@ def _replaced(before: str, rest: str, wording: Wording) -> str:
     return f"{rest} ({' '.join(words[:MOST_SUBJECT])})" if words else rest
 
 
-def _like(before: str, tokens: Sequence[_Token], new: Sequence[_Token], wording: Wording) -> tuple[int, int] | None:
+def _like(tokens: Sequence[_Token], new: Sequence[_Token], wording: Wording) -> tuple[int, int] | None:
     """Where the question before holds what a fragment takes the place of."""
     if new[0].low in wording.prepositions:
         for i in reversed(range(len(tokens) - 1)):

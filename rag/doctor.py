@@ -52,6 +52,7 @@ def examine(app: "App") -> list[Check]:
         found += _tried(f"{collection.name}: rows", lambda c=collection: _rows(app, c))  # type: ignore[misc]
         found += _tried(f"{collection.name}: index", lambda c=collection: [_index(app, c)])  # type: ignore[misc]
     found += _tried("logged prompts", lambda: _prompts(app))
+    found += _tried("datasets", lambda: _datasets(app))
     return found
 
 
@@ -93,6 +94,11 @@ def _rows(app: "App", collection: Collection) -> Iterator[Check]:
 def _prompts(app: "App") -> Iterator[Check]:
     with app.database.read() as connection:
         yield checks.prompts(app.database, connection)
+
+
+def _datasets(app: "App") -> Iterator[Check]:
+    with app.database.read() as connection:
+        yield checks.kept_datasets(connection)
 
 
 def _index(app: "App", collection: Collection) -> Check:

@@ -16,8 +16,6 @@ from ingest.languages.sentences import sentences
 from rag.ask import Answering, Question, answer
 from rag.confidence import Abstaining
 from rag.errors import WrongUsage
-from rag.metrics import averages
-from rag.runs import METRICS as METRICS
 from rag.search import MAX_K, Found, Fusion, OpenCollection, Refining, Search, search
 from rag.store import documents as document_store
 from rag.store.database import Database
@@ -69,7 +67,7 @@ def read_folder(path: Path) -> Folder:
     for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
         if not (path / name).is_file():
             raise WrongUsage(f"{path} is no BEIR folder: {name} is missing")
-    queries = {str(line["_id"]): str(line["text"]) for line in _lines(path / "queries.jsonl", "_id", "text")}
+    queries = {str(line["_id"]): str(line["text"]) for _, line in _lines(path / "queries.jsonl", "_id", "text")}
     grades = _judgements(path / "qrels" / "test.tsv")
     if unknown := grades.keys() - queries.keys():
         raise WrongUsage(f"{path / 'qrels' / 'test.tsv'} judges the query {min(unknown)!r}, which queries.jsonl lacks")
@@ -84,20 +82,30 @@ def read_folder(path: Path) -> Folder:
     )
 
 
-def _lines(path: Path, *needed: str) -> Iterator[Mapping[str, object]]:
-    with path.open(encoding="utf-8") as file:
+def _lines(path: Path, *needed: str) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """The object on each line that is not blank, with the line's number."""
+    for number, line in _numbered(path):
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise WrongUsage(f"{path}, line {number}: this is not JSON: {error}") from error
+        if not isinstance(value, dict) or not all(name in value for name in needed):
+            raise WrongUsage(f"{path}, line {number}: expected an object with {', '.join(needed)}")
+        if any(_unwritable(str(value[name])) for name in needed):
+            raise WrongUsage(f"{path}, line {number}: NUL and lone surrogates are no text")
+        yield number, value
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank."""
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
             try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise WrongUsage(f"{path}, line {number}: this is not JSON: {error}") from error
-            if not isinstance(value, dict) or not all(name in value for name in needed):
-                raise WrongUsage(f"{path}, line {number}: expected an object with {', '.join(needed)}")
-            if any(_unwritable(str(value[name])) for name in needed):
-                raise WrongUsage(f"{path}, line {number}: NUL and lone surrogates are no text")
-            yield value
+                text = line.decode()
+            except UnicodeDecodeError as error:
+                raise WrongUsage(f"{path}, line {number}: this is not UTF-8; save the file as UTF-8") from error
+            if text.strip():
+                yield number, text
 
 
 def _unwritable(text: str) -> bool:
@@ -106,9 +114,9 @@ def _unwritable(text: str) -> bool:
 
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
     grades: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in _numbered(path):
         fields = line.split("\t")
-        if not line.strip() or (number == 1 and fields[-1].strip() == "score"):
+        if number == 1 and fields[-1].strip() == "score":
             continue
         try:
             query, document, grade = fields
@@ -123,10 +131,14 @@ def _judgements(path: Path) -> dict[str, dict[str, int]]:
 def _gold(path: Path) -> dict[str, tuple[str, ...]]:
     """The gold answers of each question: texts, or objects with a `text`; () for a question without an answer."""
     gold: dict[str, tuple[str, ...]] = {}
-    for line in _lines(path, "_id", "answers"):
+    for number, line in _lines(path, "_id", "answers"):
         given = line["answers"]
-        texts = [one.get("text") if isinstance(one, dict) else one for one in given] if isinstance(given, list) else []
-        gold[str(line["_id"])] = tuple(text for text in texts if isinstance(text, str) and text)
+        texts = (
+            [one.get("text") if isinstance(one, dict) else one for one in given] if isinstance(given, list) else None
+        )
+        if texts is None or not all(isinstance(text, str) for text in texts):
+            raise WrongUsage(f"{path}, line {number}: `answers` is a list of texts, or of objects with `text`")
+        gold[str(line["_id"])] = tuple(str(text) for text in texts if text)
     return gold
 
 
@@ -211,18 +223,6 @@ def behind(first: Mapping[str, float], rest: Mapping[str, float]) -> dict[str, f
         return dict(first or rest)
     floor, best = min(first.values()) - 1, max(rest.values())
     return {key: floor - (best - score) for key, score in rest.items() if key not in first} | dict(first)
-
-
-def retrieval(
-    opened: OpenCollection,
-    examples: Sequence[Example],
-    way: Way,
-    principal: Principal,
-    progress: Progress = lambda done, total: None,
-) -> dict[str, float | None]:
-    """The metrics of a mode over these judged examples, each counted; None when there are none."""
-    found = searched(opened, examples, way, principal, progress)
-    return averages(METRICS, {example.id: example.relevant for example in examples}, found.rankings)
 
 
 def documents(passages: Sequence[Passage]) -> dict[str, float]:

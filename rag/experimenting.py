@@ -12,7 +12,7 @@ from rag import __version__
 from rag.app import App
 from rag.ask import Answering, Question, answer, ask
 from rag.config import overruled
-from rag.errors import GeneratorFailed, NotReady, RagError
+from rag.errors import GeneratorFailed, NotFound, NotReady, RagError, WrongUsage
 from rag.evaluate import documents
 from rag.experiments import digest_of
 from rag.metrics import by_query
@@ -45,9 +45,12 @@ def run(
     """Put the questions to every configuration and keep what came of it. A set `cancel` ends it after the question
     that is being asked; what was answered until then is kept.
 
-    Raises Conflict for a name that is taken, and before anything is logged what keeps a configuration from answering.
+    Raises WrongUsage for no questions, Conflict for a name that is taken, and before anything is logged what keeps a
+    configuration from answering, which is named.
     """
-    ready = [opened(app, each, asker) for each in configured]
+    if not examples:
+        raise WrongUsage(f"{questions} holds no question")
+    ready = [_opened(app, each, asker) for each in configured]
     for each, (answering, ask_for) in zip(configured, ready, strict=True):
         try:
             answer(answering, ask_for(examples[0].question, "synthetic"), asker)
@@ -79,6 +82,14 @@ def run(
             store.add_answers(connection, kept.id, made)
     with app.database.read() as connection:
         return store.get(connection, asker.tenant_id, str(kept.id))
+
+
+def _opened(app: App, configured: Configured, asker: Principal) -> tuple[Answering, AskFor]:
+    """`opened`; what it raises says which configuration that is."""
+    try:
+        return opened(app, configured, asker)
+    except (GeneratorFailed, NotFound, NotReady, WrongUsage) as error:  # and whatever is one of these
+        raise RagError(f"the configuration {configured.name!r} cannot answer: {error}") from error
 
 
 def opened(app: App, configured: Configured, asker: Principal) -> tuple[Answering, AskFor]:

@@ -1,9 +1,9 @@
-"""Folders that are named where a model on the hub could be named as well."""
+"""Folders: made where they must be there, and told from the names of models on the hub."""
 
 from contextlib import suppress
 from pathlib import Path
 
-from rag.errors import ModelNotReady
+from rag.errors import ModelNotReady, StoreNotReady
 
 
 def model_folder(name: str, remedy: str) -> Path | None:
@@ -20,3 +20,11 @@ def model_folder(name: str, remedy: str) -> Path | None:
     if name.startswith((".", "~")) or path.is_absolute():
         raise ModelNotReady(f"there is no folder {name}; {remedy}")
     return None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, unless it is there. Raises StoreNotReady."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreNotReady(f"the folder {folder.absolute()} cannot be made: {error.strerror}") from error

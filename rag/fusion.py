@@ -15,20 +15,15 @@ Span = tuple[float | None, float | None]
 """The scores that count as 0 and as 1; None: the lowest, the highest of the hits that are fused."""
 
 
-class Scored(NamedTuple):
-    """Chunks and the scores that an arm gives them."""
-
-    ids: Ids  # (n,)
-    scores: Scores  # (n,)
-
-
+Ask = Callable[[Ids], Scores]
+"""What an arm gives to chunks, ascending (n,), that it did not rank.  → (n,)"""
 Context = Callable[[Ids, Scores, Sequence[Scores]], Scores]
 """Chunks, ascending (n,), their sums (n,) and each arm's scores of them (n,) → what counts in place of the sums (n,)"""
 
 
 def weighted(
     arms: Sequence[Ranking],
-    unranked: Sequence[Scored],
+    asks: Sequence[Ask],
     spans: Sequence[Span],
     weights: Sequence[float],
     k: int,
@@ -36,20 +31,19 @@ def weighted(
 ) -> Ranking:
     """The arms' hits under the weighted sum of their scores, each as its share of the arm's span.
 
-    `unranked` holds, for each arm, scores of hits that it did not rank; what is in neither counts as 0. With a span's
-    ends given, two hits stand to each other the same whatever else is fused (the theoretical bounds of Bruch, Gai and
-    Ingber 2023, taken for the upper end too); with (None, None) it is min-max normalisation.
+    Each arm is asked for the scores of the hits that only another one ranked. With a span's ends given, two hits stand
+    to each other the same whatever else is fused (the theoretical bounds of Bruch, Gai and Ingber 2023, taken for the
+    upper end too); with (None, None) it is min-max normalisation.
     """
     given = [columns(arm) for arm in arms]
     chunks = _together(given)
     total, each = np.zeros(len(chunks)), []  # (n,)
-    for arm, more, span, weight in zip(given, unranked, spans, weights, strict=True):
-        own = np.zeros(len(chunks))  # (n,); 0 where the arm does not know
-        if len(chunks):
-            at = np.minimum(np.searchsorted(chunks, more.ids), len(chunks) - 1)
-            here = chunks[at] == more.ids
-            own[at[here]] = more.scores[here]
-        own[np.searchsorted(chunks, arm.ids)] = arm.scores
+    for arm, ask, span, weight in zip(given, asks, spans, weights, strict=True):
+        own, unranked = np.zeros(len(chunks)), np.ones(len(chunks), dtype=bool)  # (n,)
+        at = chunks.searchsorted(arm.ids)
+        own[at], unranked[at] = arm.scores, False
+        if unranked.any():
+            own[unranked] = ask(chunks[unranked])
         total += weight * shares(own, span)
         each.append(own)
     return _placed(chunks, total if context is None else context(chunks, total, each), given, k)
@@ -79,11 +73,13 @@ class Groups(NamedTuple):
 def grouped(owners: Ids, scores: Scores, most: int) -> Groups:
     """The `most` best hits, by (-score, place), of each text of which there are two and more.  (n,), (n,)"""
     order = np.lexsort((-scores, owners))  # stable: equal ones keep their places
-    begins = np.flatnonzero(np.diff(owners[order], prepend=owners.min(initial=0) - 1))
-    sizes = np.diff(begins, append=len(order))
-    kept = (np.arange(len(order)) - np.repeat(begins, sizes) < most) & np.repeat(sizes > 1, sizes)
-    sizes = np.minimum(sizes[sizes > 1], most)
-    return Groups(order[kept], np.cumsum(sizes) - sizes, sizes)
+    own = owners[order]
+    edges = np.concatenate(([0], np.flatnonzero(own[1:] != own[:-1]) + 1, [len(own)]))
+    begins, sizes = edges[:-1], edges[1:] - edges[:-1]
+    several = sizes > 1
+    begins, sizes = begins[several], np.minimum(sizes[several], most)
+    starts = sizes.cumsum() - sizes
+    return Groups(order[np.repeat(begins - starts, sizes) + np.arange(sizes.sum())], starts, sizes)
 
 
 def shares(scores: Scores, span: Span) -> Scores:
@@ -139,7 +135,7 @@ def placed(scores: Mapping[int, float], parts: Mapping[int, Mapping[str, Part]],
 
 def _together(arms: Sequence[Columns]) -> Ids:
     """The chunks of all arms, ascending (n,), each once."""
-    return np.array(sorted({chunk for arm in arms for chunk in arm.ids.tolist()}), dtype=np.int64)
+    return np.unique(np.concatenate([arm.ids for arm in arms]))
 
 
 def _placed(chunks: Ids, scores: Scores, arms: Sequence[Columns], k: int) -> Columns:
@@ -147,7 +143,7 @@ def _placed(chunks: Ids, scores: Scores, arms: Sequence[Columns], k: int) -> Col
     order = np.lexsort((chunks, -scores))[: max(k, 0)]
     parts: dict[str, Column] = {}
     for arm in arms:
-        at = np.searchsorted(chunks, arm.ids)
+        at = chunks.searchsorted(arm.ids)
         for stage, (own_ranks, own_scores) in arm.parts.items():
             ranks, values = np.zeros(len(chunks), np.int64), np.zeros(len(chunks))
             ranks[at], values[at] = own_ranks, own_scores

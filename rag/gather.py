@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from ingest.web.fetcher import Fetcher
 
 
-def is_url(text: str) -> bool:
-    """Whether somebody means a page, not a path."""
-    return text.lower().startswith(("http://", "https://"))
-
-
 def pages(fetcher: "Fetcher", urls: Iterable[str]) -> Iterator[Arrival]:
     """The pages at some addresses; one that cannot be fetched says why."""
     from ingest.web.fetcher import NotModified

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from rag import locks
 from rag.errors import IndexDamaged
 
 FORMAT = 2
@@ -183,19 +184,9 @@ class Generations:
     @contextmanager
     def lock(self) -> Iterator[bool]:
         """The applier's lock: whether this process has it. Never waits; the system frees it when a process dies."""
-        from filelock import FileLock, Timeout
-
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with locks.held(self.folder / "lock") as mine:
+            yield mine
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

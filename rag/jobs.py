@@ -1,29 +1,37 @@
 """Background work: what there is to do. A kind of job is one function from a Task to what it tells in the end.
 
-`KINDS` names them; rag.workers does them.
+`KINDS` names them; rag.workers does them. What only one kind needs is imported there: whoever asks for an ingest must
+not wait for what measures answers.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from ingest.errors import IngestError, Refused, Unreadable
 from ingest.types import Source
 from rag import sync as syncing
 from rag.app import App
+from rag.config import overruled
 from rag.corpus import Arrival, Corpus, Origin, Progress
-from rag.errors import Conflict, NotReady
+from rag.errors import Conflict, NotFound, NotReady
 from rag.store import collections as collection_store
+from rag.store import datasets as dataset_store
 from rag.store import documents as document_store
 from rag.store import jobs as job_store
 from rag.store import syncs as sync_store
 from rag.store.collections import Collection
 from rag.store.database import Connection
+from rag.store.datasets import Split
 from rag.store.jobs import Job, Upload
 from rag.store.syncs import StoredSync
 from rag.store.writing import Record
-from rag.types import Metadata, Principal
+from rag.types import Metadata, MetadataValue, Principal
+
+if TYPE_CHECKING:
+    from rag.gating import Demand
 
 log = logging.getLogger(__name__)
 
@@ -221,4 +229,154 @@ def ask_sync(connection: Connection, principal: Principal, stored: StoredSync) -
     )
 
 
-KINDS: Mapping[str, Kind] = {"ingest": ingest, "sync": sync}
+# ── datasets and gates ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def synthesize(task: Task) -> Metadata:
+    """Make a version of a dataset of questions from the documents of the job's collection."""
+    from rag.exports.splits import Shares
+    from rag.synthesizing import By, make
+
+    payload, job = task.job.payload, task.job
+    train, validation, test = cast(list[float], payload["shares"])
+    made = make(
+        task.app,
+        _asker(job),
+        str(payload["name"]),
+        cast(int, payload["questions"]),
+        by=cast(By, payload["by"]),
+        collection=job.collection,
+        shares=Shares.of(train, validation, test),
+        progress=_steps(task, "questions"),
+    )
+    dropped = cast(Metadata, made.version.card["dropped"])
+    return {"dataset": made.version.named, "items": made.version.items, "new": made.new, "dropped": dict(dropped)}
+
+
+def ask_synthesis(
+    connection: Connection,
+    principal: Principal,
+    collection: str,
+    name: str,
+    *,
+    questions: int,
+    by: str,
+    shares: tuple[float, float, float],
+) -> Job:
+    """Ask for a dataset of questions that nobody asked; see rag.synthesizing. Raises WrongUsage for its name."""
+    dataset_store.check_name(name)
+    payload: Metadata = {"name": name, "questions": questions, "by": by, "shares": [*shares]}
+    return job_store.enqueue(
+        connection, principal.tenant_id, "synthesize", payload, user=principal.user, collection=collection
+    )
+
+
+def gate(task: Task) -> Metadata:
+    """Put a dataset's questions to the present settings, and hold what came of it: the gate, with its report."""
+    from rag import gating
+    from rag.gate import markdown
+    from rag.questions import of_dataset
+    from rag.shapes.gates import gate_json
+
+    payload, job, asker = task.job.payload, task.job, _asker(task.job)
+    app = task.app.with_settings(overruled(task.app.settings, _object(payload["settings"]), "the gate"))
+    splits = cast(Sequence[Split], _texts(payload["splits"]))
+    questions = of_dataset(app.database, job.tenant_id, str(payload["set"]), splits)
+    collection = str(payload["collection"] or questions.collection)
+    way = gating.way(app, collection, job.tenant_id, _object(payload["fusing"]))
+    demand = _demand(payload, job.id)
+    if demand.name is not None and _kept_before(task, demand.name):
+        demand = replace(demand, name=None)
+    steps = {what: _steps(task, what) for what in ("queries", "answers")}
+    found = gating.run(
+        app, asker, questions, collection, way, demand, lambda what, done, total: steps[what](done, total)
+    )
+    return cast(Metadata, gate_json(found) | {"report": markdown(found)})
+
+
+def ask_gate(
+    app: App,
+    principal: Principal,
+    named: str,
+    demand: "Demand",
+    *,
+    splits: Sequence[str] = (),
+    collection: str | None = None,
+    settings: Mapping[str, MetadataValue],
+    fusing: Mapping[str, MetadataValue],
+) -> Job:
+    """Ask for a gate over a dataset, after all was checked that can be without asking a question; `settings` and
+    `fusing` (fusion, alpha, rrf_k, depth) stand for those of the installation. Raises what a gate raises before it
+    begins, and NotFound."""
+    from rag import gating
+    from rag.questions import GATING, chosen, of_dataset
+
+    overruled(app.settings, settings, "the gate")
+    wanted = chosen(splits, GATING)
+    questions = of_dataset(app.database, principal.tenant_id, named, wanted)
+    gating.checked(app, principal, demand)
+    with app.database.write() as connection:
+        held_in = collection_store.get(connection, principal.tenant_id, collection or questions.collection).name
+        payload: Metadata = {
+            "set": questions.name,  # NAME@NUMBER: what is asked for now, whatever is made until it is begun
+            "bounds": [[one.metric, one.least, one.most] for one in demand.bounds],
+            "metrics": [*demand.metrics],
+            "against": demand.against,
+            "max_drop": demand.max_drop,
+            "answers": demand.with_answers,
+            "name": demand.name,
+            "worst": demand.worst,
+            "splits": [*wanted],
+            "collection": held_in,
+            "settings": dict(settings),
+            "fusing": dict(fusing),
+        }
+        return job_store.enqueue(
+            connection, principal.tenant_id, "gate", payload, user=principal.user, collection=held_in
+        )
+
+
+def _demand(payload: Metadata, job_id: int) -> "Demand":
+    from rag.gate import Bound
+    from rag.gating import Demand
+
+    bounds = cast(list[tuple[str, float | None, float | None]], payload["bounds"])
+    return Demand(
+        bounds=tuple(Bound(*one) for one in bounds),
+        metrics=tuple(_texts(payload["metrics"])),
+        against=cast(str | None, payload["against"]),
+        max_drop=cast(float, payload["max_drop"]),
+        with_answers=bool(payload["answers"]),
+        name=cast(str | None, payload["name"]),
+        worst=cast(int, payload["worst"]),
+        job=job_id,
+    )
+
+
+def _kept_before(task: Task, name: str) -> bool:
+    """Whether this very job has kept the run of this name already, and was cut short behind that."""
+    from rag.measuring import stored
+
+    try:
+        return stored(task.app.database, task.job.tenant_id, name)[0].run.settings.get("job") == task.job.id
+    except NotFound:
+        return False
+
+
+def _asker(job: Job) -> Principal:
+    """Whoever asked for a job that no token bound to labels may ask for."""
+    return Principal(job.tenant_id, job.user)
+
+
+def _steps(task: Task, what: str) -> Callable[[int, int], None]:
+    """Says how far a job is, and ends it where that was asked for."""
+
+    def step(done: int, total: int) -> None:
+        task.progress(Progress(done, total, 0, 0, what))
+        if task.stopping():
+            raise Unfinished
+
+    return step
+
+
+KINDS: Mapping[str, Kind] = {"ingest": ingest, "sync": sync, "synthesize": synthesize, "gate": gate}

@@ -8,18 +8,19 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import log
+from typing import NamedTuple
 
 import Stemmer
+
+from ingest.languages.sentences import sentences
 
 Weights = Callable[[str], float]
 """A stem's weight, above 0: its rarity where something is known of it, else 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):  # made by the hundred for every answer that is checked
     """A word of a text with its place."""
 
     start: int
@@ -38,12 +39,13 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 _POSSESSIVE = re.compile(r"['’]s?$")
 
 
-def _listed(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
+    """The words of a list that is written as a text."""
     return text.split()
 
 
 STOPWORDS = frozenset(
-    _listed("""
+    listed("""
         a about above after again all also am an and any are as at be because been before being below between both but
         by can could did do does doing down during each either else even ever few for from further get had has have
         having he her here hers herself him himself his how however i if in into is it its itself just me might more
@@ -55,7 +57,7 @@ STOPWORDS = frozenset(
     """)
 )
 NEGATIONS = frozenset(
-    _listed("""
+    listed("""
         no not never none nobody nothing nowhere neither nor without cannot can't don't doesn't didn't isn't aren't
         wasn't weren't won't wouldn't couldn't shouldn't hasn't haven't hadn't hardly scarcely lack lacks lacking lacked
         fail fails failed absence absent unable denied denies
@@ -74,7 +76,7 @@ def stem(word: str) -> str:
     return str(stemmer.stemWord(_POSSESSIVE.sub("", word.lower().replace("’", "'"))))
 
 
-def words(text: str) -> list[Word]:
+def words(text: str, stemmed: Callable[[str], str] = stem) -> list[Word]:
     """Every word of a text in order; runs of unspaced scripts as overlapping pairs of characters."""
     found: list[Word] = []
     for match in _WORD.finditer(text):
@@ -85,11 +87,11 @@ def words(text: str) -> list[Word]:
                 pair = written[i : i + 2]
                 found.append(Word(start + i, start + i + len(pair), pair, pair.lower()))
         else:
-            found.append(Word(start, match.end(), written, stem(written)))
+            found.append(Word(start, match.end(), written, stemmed(written)))
     return found
 
 
-def stems(text: str) -> list[tuple[int, str]]:
+def stems(text: str, stemmed: Callable[[str], str] = stem) -> list[tuple[int, str]]:
     """Where each word of a text begins, and its stem: what `words` gives, at half its cost."""
     found: list[tuple[int, str]] = []
     for match in _WORD.finditer(text):
@@ -97,14 +99,25 @@ def stems(text: str) -> list[tuple[int, str]]:
         if not written.isascii() and _UNSPACED.search(written):
             found += [(match.start() + i, written[i : i + 2].lower()) for i in range(max(1, len(written) - 1))]
         else:
-            found.append((match.start(), stem(written)))
+            found.append((match.start(), stemmed(written)))
     return found
 
 
 def is_content(word: Word) -> bool:
     """Whether a word carries meaning of its own."""
-    lowered = word.text.lower().replace("’", "'")
+    return _is_content(word.text)
+
+
+@lru_cache(maxsize=65536)
+def _is_content(written: str) -> bool:
+    lowered = written.lower().replace("’", "'")
     return lowered not in STOPWORDS and lowered not in NEGATIONS and _POSSESSIVE.sub("", lowered) not in STOPWORDS
+
+
+@lru_cache(maxsize=256)  # the passages of an answer are weighed, cited and judged, each time by their sentences
+def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """As `sentences` of ingest, for texts of a passage's length."""
+    return tuple(sentences(text))
 
 
 def content_stems(text: str) -> list[str]:
@@ -127,18 +140,18 @@ def rarity(texts: Iterable[Sequence[str]]) -> Weights:
 
 # ── number words ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_ONES = _listed("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen")
+_ONES = listed("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen")
 SMALL = {name: float(i) for i, name in enumerate([*_ONES, "seventeen", "eighteen", "nineteen"])}
-TENS = {name: 10.0 * (i + 2) for i, name in enumerate(_listed("twenty thirty forty fifty sixty seventy eighty ninety"))}
+TENS = {name: 10.0 * (i + 2) for i, name in enumerate(listed("twenty thirty forty fifty sixty seventy eighty ninety"))}
 SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
-ORDINALS = _listed("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth")
+ORDINALS = listed("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth")
 NUMBER_WORDS = frozenset([*SMALL, *TENS, *SCALES, *ORDINALS, "half", "third", "quarter", "twice", "percent"])
 
 
 # ── opposites ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Pairs whose members say opposite things of the same matter; compared by stem.
-_OPPOSITES = _listed("""
+_OPPOSITES = listed("""
         increase/decrease increase/reduce increases/lowers rise/fall rising/declining gain/loss raise/lower higher/lower
         high/low more/less more/fewer greater/smaller greater/lower larger/smaller longer/shorter up/down
         promote/inhibit promotes/suppresses promote/prevent activate/inhibit activate/repress activate/suppress
@@ -168,6 +181,9 @@ def opposites() -> dict[str, frozenset[str]]:
 # ── length ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+COUNTED = 7  # beginnings whose tokens are counted at once: a call costs more than what it counts
+
+
 def beginnings(texts: Sequence[str], count_tokens: Callable[[Sequence[str]], Sequence[int]], limit: int) -> list[str]:
     """Each text, or its longest beginning of whole words that has at most `limit` tokens; "" when there is none."""
     return [
@@ -180,6 +196,9 @@ def _beginning(text: str, count_tokens: Callable[[Sequence[str]], Sequence[int]]
     ends = [match.end() for match in re.finditer(r"\S+", text)]
     low, high = 0, len(ends)  # ends[:low] fit, ends[:high] do not
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count_tokens([text[: ends[middle - 1]]])[0] <= limit else (low, middle)
+        reach = min(high - 1 - low, limit)  # a word has a token at least, or nearly always
+        places = sorted({low + max(1, reach * n // COUNTED) for n in range(1, COUNTED + 1)})
+        counts = count_tokens([text[: ends[place - 1]] for place in places])
+        fits = [place for place, count in zip(places, counts, strict=True) if count <= limit]
+        low, high = (fits[-1] if fits else low), next((place for place in places if place not in fits), high)
     return text[: ends[low - 1]] if low else ""

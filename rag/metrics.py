@@ -98,14 +98,3 @@ def by_query(name: str, qrels: Mapping[str, Judgements], run: Mapping[str, Score
         grades = [judged.get(document, 0) for document in ranked(run.get(query, {}))]
         found[query] = measure(grades, [grade for grade in judged.values() if grade >= 1])
     return found
-
-
-def averages(
-    names: Sequence[str], qrels: Mapping[str, Judgements], run: Mapping[str, Scored]
-) -> dict[str, float | None]:
-    """Each metric's mean over all judged queries; None when there is no judged query."""
-    return {name: _mean(list(by_query(name, qrels, run).values())) for name in names}
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return fsum(values) / len(values) if values else None

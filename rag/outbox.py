@@ -9,9 +9,9 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from rag.types import Interaction
+T = TypeVar("T")  # what is delivered: interactions, or what is told of them
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +23,14 @@ Outcome = Literal["sent", "failed", "dropped"]
 Counted = Callable[[str, Outcome, int], None]  # (which outbox, what happened, to how many)
 
 
-class Outbox:
+class Outbox(Generic[T]):
     """Delivers interactions in the background. `deliver` is given some at a time and says how many things it sent
     (spans, calls); what it raises makes the batch a failed one."""
 
     def __init__(
         self,
         name: str,
-        deliver: Callable[[Sequence[Interaction]], int],
+        deliver: Callable[[Sequence[T]], int],
         counted: Counted,
         *,
         length: int = LENGTH,
@@ -38,20 +38,21 @@ class Outbox:
     ) -> None:
         self.name = name
         self._deliver, self._counted, self._batch = deliver, counted, batch
-        self._waiting: queue.Queue[Interaction | None] = queue.Queue(length)
+        self._waiting: queue.Queue[T | None] = queue.Queue(length)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
 
-    def put(self, entry: Interaction) -> None:
-        """Leave an interaction to be delivered; never waits, never raises."""
+    def put(self, entry: T, *, wait_s: float = 0.0) -> None:
+        """Leave an interaction to be delivered; never raises. It waits for room so long at most: not at all where it
+        would keep somebody from an answer."""
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name=f"outbox {self.name}", daemon=True)
                     self._thread.start()
         try:
-            self._waiting.put_nowait(entry)
+            self._waiting.put(entry, block=wait_s > 0, timeout=wait_s)
         except queue.Full:
             self._counted(self.name, "dropped", 1)
 
@@ -86,7 +87,7 @@ class Outbox:
             if over:
                 return
 
-    def _send(self, batch: Sequence[Interaction]) -> None:
+    def _send(self, batch: Sequence[T]) -> None:
         try:
             sent = self._deliver(batch)
         except Exception as error:  # whatever is wrong with the other side is no reason to stop

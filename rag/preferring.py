@@ -19,7 +19,8 @@ Said = Literal["a", "b", "tie", "neither"]
 Z = 1.959963984540054  # of a normal distribution, for intervals of 95 %
 PRIOR = 0.1  # wins of each configuration over each other that are added, so that nobody's strength is infinite
 RESAMPLES = 500
-ROUNDS = 200
+ROUNDS = 200  # at most
+SETTLED = 1e-6  # the largest relative change of a strength that is none
 SEED = 20020101
 _ANSWERS = (
     "mode",
@@ -187,9 +188,12 @@ def _shares(wins: NDArray[np.float64]) -> NDArray[np.float64]:
     met = wins + wins.transpose(0, 2, 1)  # (r, m, m)
     won = wins.sum(axis=2)  # (r, m)
     strength = np.ones(won.shape)
+    together = np.empty_like(met)  # (r, m, m), used again: nobody met themselves, so that the diagonal adds nothing
     for _ in range(ROUNDS):
-        together = strength[:, :, None] + strength[:, None, :]
-        strength = won / np.where(others, met / together, 0.0).sum(axis=2)
+        np.add(strength[:, :, None], strength[:, None, :], out=together)
+        before, strength = strength, won / np.divide(met, together, out=together).sum(axis=2)
         strength /= np.exp(np.log(strength).mean(axis=1, keepdims=True))
+        if np.abs(np.log(strength / before)).max() < SETTLED:
+            break
     beats = strength[:, :, None] / (strength[:, :, None] + strength[:, None, :])
     return np.asarray(np.where(others, beats, 0.0).sum(axis=2) / (m - 1))

@@ -56,6 +56,16 @@ class Columns(Sequence[Hit]):
         return Columns(self.ids[places], self.scores[places], parts)
 
 
+def find(held: NDArray[np.integer], wanted: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which of `wanted` are in `held` (ascending), and where there.  (n,), (m,) → (h,), (h,)"""
+    if not len(held) or not len(wanted):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    at = held.searchsorted(wanted.astype(held.dtype, copy=False))
+    at[at == len(held)] = 0
+    here = np.flatnonzero(held[at] == wanted)
+    return here, at[here]
+
+
 def staged(stage: str, ids: Ids, scores: NDArray[np.floating]) -> Columns:
     """The ranking of a first stage.  ids (n,), scores (n,), best first"""
     exact = scores.astype(np.float64)

@@ -19,7 +19,7 @@ from rag.confidence import Abstaining
 from rag.config import overruled
 from rag.conversation import Turn
 from rag.differences import Difference, difference
-from rag.errors import Conflict, RagError, WrongUsage
+from rag.errors import Conflict, NotFound, RagError, WrongUsage
 from rag.search import MAX_K, Fusion, OpenCollection, Refining
 from rag.snapshots import Indexes
 from rag.store import conversations as conversation_store
@@ -212,5 +212,11 @@ def _turns(app: App, entry: Interaction) -> tuple[Turn, ...]:
             )
         return ()
     whoever = Principal(entry.tenant_id, entry.user)
-    with app.database.read() as connection:
-        return conversation_store.place(connection, whoever, parent=entry.parent_id).turns
+    try:
+        with app.database.read() as connection:
+            return conversation_store.place(connection, whoever, parent=entry.parent_id).turns
+    except NotFound as error:
+        raise Conflict(
+            f"interaction {entry.id} continues {entry.parent_id}, which the log no longer holds, so what was said "
+            "before is not known; ask its question anew"
+        ) from error

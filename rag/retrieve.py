@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from rag.beside import ALONE, Beside
 from rag.errors import WrongSetting
-from rag.fusion import Context, Scored, Span, ceiling, grouped, parts_of, placed, rrf, shares, stretched, weighted
+from rag.fusion import Context, Span, ceiling, grouped, parts_of, placed, rrf, shares, stretched, weighted
 from rag.keywords.analysis import analyse as analyse_text
 from rag.keywords.bm25 import Statistics
-from rag.rankings import Scores, ids_of
+from rag.rankings import Scores, find, ids_of
 from rag.types import Embedder, Ids, Permitted, Ranking, Reranker, Retriever, Vectors
 from rag.vectors.finalists import cosines
 
@@ -28,7 +30,6 @@ DEEPEST = 6_400  # hits that are looked through for k different texts
 CONTEXT = 0.3  # how much of a fused score is that of the text which the hit is part of
 TOGETHER = 3  # hits by which a text is judged
 
-R = TypeVar("R")
 Q = TypeVar("Q")  # encoded questions: vectors, or lists of terms
 
 
@@ -135,7 +136,7 @@ class Standing:
     def context(self, spans: tuple[Span, Span], alpha: float) -> Context:
         """How fused scores change, where the arms are dense and keyword with these spans."""
 
-        def stood(chunks: Ids, total: Scores, each: Sequence[Scores]) -> Scores:
+        def counted(chunks: Ids, total: Scores, each: Sequence[Scores]) -> Scores:
             owners = self.owners(chunks)
             found = grouped(owners, total, TOGETHER)
             if not len(found.places):
@@ -147,10 +148,12 @@ class Standing:
             worded = found.means(keyword[found.places])
             whole = alpha * shares(near, (low, high)) + (1 - alpha) * shares(worded, spans[1])  # (g,)
             texts = owners[found.places[found.starts]]  # (g,), ascending
-            at = np.minimum(np.searchsorted(texts, owners), len(texts) - 1)
-            return np.where(texts[at] == owners, (1 - self.share) * total + self.share * whole[at], total)
+            here, at = find(texts, owners)
+            stood = total.copy()
+            stood[here] = (1 - self.share) * total[here] + self.share * whole[at]
+            return stood
 
-        return stood
+        return counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ class Fused(Generic[Q]):
     rrf_k: int = 60
     depth: int = 100
     standing: Standing | None = None
+    beside: Beside = ALONE  # the arms are searched at the same time where it has a thread for the second
 
     def __post_init__(self) -> None:
         if self.method not in ("weighted", "rrf"):
@@ -187,8 +191,9 @@ class Fused(Generic[Q]):
             return []
         depth = max(self.depth, k)
         vectors, terms = self.dense.encode(questions), self.keyword.encode(questions)
-        dense = self.dense.search(vectors, depth, permitted)
-        keyword = self.keyword.search(terms, depth, permitted)
+        dense, keyword = self.beside.both(
+            lambda: self.dense.search(vectors, depth, permitted), lambda: self.keyword.search(terms, depth, permitted)
+        )
         if self.method == "rrf":
             return [rrf([d, w], k, rrf_k=self.rrf_k) for d, w in zip(dense, keyword, strict=True)]
         spans: list[tuple[Span, Span]] = [
@@ -197,21 +202,11 @@ class Fused(Generic[Q]):
         ]
         rankings = []
         for place, (near, worded) in enumerate(zip(dense, keyword, strict=True)):
-            more_near = _ask(self.dense, vectors, place, _missing(near, worded))
-            more_worded = _ask(self.keyword, terms, place, _missing(worded, near))
-            both, weights = [near, worded], [self.alpha, 1 - self.alpha]
+            asks = [partial(self.dense.scores, vectors, place), partial(self.keyword.scores, terms, place)]
+            weights = [self.alpha, 1 - self.alpha]
             context = None if self.standing is None else self.standing.context(spans[place], self.alpha)
-            rankings.append(weighted(both, [more_near, more_worded], spans[place], weights, k, context))
+            rankings.append(weighted([near, worded], asks, spans[place], weights, k, context))
         return rankings
-
-
-def _ask(arm: Arm[R], encoded: R, place: int, chunks: Ids) -> Scored:
-    return Scored(chunks, arm.scores(encoded, place, chunks) if len(chunks) else np.empty(0))
-
-
-def _missing(here: Ranking, there: Ranking) -> Ids:
-    """The chunks that only the latter ranked, ascending."""
-    return np.array(sorted({*ids_of(there).tolist()} - {*ids_of(here).tolist()}), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

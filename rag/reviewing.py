@@ -1,16 +1,18 @@
 """Queues of reviews kept filled by their rules. Filling is idempotent: an interaction comes into a queue once, however
 often the rule is applied."""
 
+import logging
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from rag import agreement
 from rag.agreement import Agreement
+from rag.errors import NotFound, RagError
 from rag.review_rules import RECENT, Clause, Disagreement, LowScore, Plain, Rule, Share, parse
 from rag.store import review_choice as choice
 from rag.store import review_claims as claims
@@ -25,9 +27,11 @@ from rag.store.review_items import Item, NewItem
 from rag.store.review_queues import Queue
 from rag.types import CancelToken, Principal
 
+log = logging.getLogger(__name__)
+
 PAGE = 500  # interactions looked at in one transaction
 FEWEST = 20  # interactions with both scores, or their ranks are not known
-FRESH_S = 30.0  # a queue that was filled so long ago looks for new interactions before it gives an item
+FRESH_S = 30.0  # a queue that was filled so long ago looks for new interactions, by a worker or before it gives an item
 
 Ranked = Mapping[tuple[str, str], tuple[Sequence[float], Sequence[float]]]
 """Of two scores the values of recent interactions, each in ascending order."""
@@ -56,7 +60,8 @@ def fill(
     """Put what its rule chooses into a queue, the newest first, until all was looked at or no quota is left.
 
     new_only: look at what came, was scored or was judged since the queue was filled last; all where it never was. A
-    set `cancel` ends it after a page; what came in stays. Raises NotFound, and WrongUsage for a rule that is none.
+    set `cancel` ends it after a page; what came in stays. Where the rule is changed meanwhile, the new one is applied
+    from the beginning. Raises NotFound, and WrongUsage for a rule that is none.
     """
     cancel = cancel or threading.Event()
     with database.read() as connection:
@@ -73,11 +78,14 @@ def fill(
             page = choice.page(connection, tenant_id, rule.where, asked, limit=PAGE, before=before, since=since)
         found = [(facts, reasons) for facts in page if (reasons := _reasons(rule, facts, ranked))]
         with database.write() as connection:
-            queue = queue_store.get(connection, tenant_id, name, lock=True)
-            added, full = _put(connection, queue, rule, found)
-            if len(page) < PAGE and not full:
+            now_is = queue_store.get(connection, tenant_id, name, lock=True)
+            same = (now_is.id, now_is.rule) == (queue.id, queue.rule)  # else it wants others than were found
+            added, full = _put(connection, queue, rule, found) if same else ({}, False)
+            if same and len(page) < PAGE and not full:
                 told = {"filled_at": now.at, "filled_score": now.score, "filled_feedback": now.feedback}
                 item_store.looked_at(connection, queue.id, told)
+        if not same:
+            return fill(database, tenant_id, name, new_only=new_only, cancel=cancel, progress=progress)
         by.update(added)
         looked_at += len(page)
         progress(looked_at)
@@ -87,6 +95,29 @@ def fill(
     return Filled(looked_at, sum(by.values()), dict(by), full, tuple(notes))
 
 
+def keep_filled(database: Database, *, cancel: CancelToken | None = None) -> int:
+    """Let what came, was scored or was judged since into every queue of every tenant that has not looked for FRESH_S;
+    how many came in. Any number may do this at once. A queue that cannot be filled is logged, and holds up no other."""
+    cancel, added = cancel or threading.Event(), 0
+    with database.read() as connection:
+        at = clock(connection)
+        stale = [queue for queue in queue_store.everywhere(connection) if _is_stale(queue, at)]
+    for queue in stale:
+        if cancel.is_set():
+            break
+        try:
+            added += fill(database, queue.tenant_id, queue.name, new_only=True, cancel=cancel).added
+        except NotFound:  # it was removed a moment ago
+            continue
+        except RagError as error:
+            log.warning("the review queue %r could not be filled: %s", queue.name, error)
+    return added
+
+
+def _is_stale(queue: Queue, at: datetime) -> bool:
+    return queue.filled_at is None or at - queue.filled_at > timedelta(seconds=FRESH_S)
+
+
 def next_item(
     database: Database, asker: Principal, name: str, *, lease_s: float = LEASE_S, skipped: bool = False
 ) -> tuple[Item, Lock] | None:
@@ -94,7 +125,7 @@ def next_item(
     them. Raises NotFound."""
     with database.read() as connection:
         queue = queue_store.get(connection, asker.tenant_id, name)
-        stale = queue.filled_at is None or clock(connection) - queue.filled_at > timedelta(seconds=FRESH_S)
+        stale = _is_stale(queue, clock(connection))
     if stale:
         fill(database, asker.tenant_id, name, new_only=True)
     with database.write() as connection:

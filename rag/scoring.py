@@ -20,6 +20,7 @@ GROWS_BELOW_S = (
 )
 
 Progress = Callable[[int], None]  # interactions looked at
+Heard = Callable[[Interaction, Sequence[Score]], None]  # an interaction as it stood before, and what it was given now
 References = Mapping[str, Example]
 """Examples by their question, as `key` writes it."""
 
@@ -80,12 +81,14 @@ def score(
     known: References | None = None,
     cancel: CancelToken | None = None,
     progress: Progress = lambda looked_at: None,
+    heard: Heard = lambda entry, new: None,
 ) -> list[Tally]:
     """Score the interactions that `query` means, the newest first, by every scorer that has not scored them yet.
 
     again: score those, too, in place of what they have. limit: end when so many interactions were scored. A metric
     with a reference is left out where `known` has no example of the question. A set `cancel` ends it after the batch
-    that is running; what was written stays, and the next call goes on behind it. Raises what a scorer raises.
+    that is running; what was written stays, and the next call goes on behind it. `heard` is told of every interaction
+    that was given scores. Raises what a scorer raises.
     """
     cancel = cancel or threading.Event()
     counts = {scorer.name: _Counting() for scorer in scorers}
@@ -97,7 +100,7 @@ def score(
         while at < len(page) and not cancel.is_set() and left != 0:
             batch, taken = _batch(page[at:], waiting, pace.size if left is None else min(pace.size, left))
             with pace:
-                _score_batch(database, [waiting[each] for each in batch], counts)
+                _score_batch(database, [waiting[each] for each in batch], counts, heard)
             at += taken
             looked_at += taken
             left = None if left is None else left - len(batch)
@@ -188,7 +191,7 @@ def _batch(page: Sequence[str], waiting: Mapping[str, _Waiting], size: int) -> t
     return found, len(page)
 
 
-def _score_batch(database: Database, batch: Sequence[_Waiting], counts: Mapping[str, _Counting]) -> None:
+def _score_batch(database: Database, batch: Sequence[_Waiting], counts: Mapping[str, _Counting], heard: Heard) -> None:
     """Score some interactions by the scorers that each waits for, and write that in one transaction."""
     with database.read() as connection:
         entries = {each.id: interaction_store.whole(connection, each.id) for each in batch}
@@ -209,6 +212,10 @@ def _score_batch(database: Database, batch: Sequence[_Waiting], counts: Mapping[
     for _, one in new:
         counts[one.name].scored += 1
         counts[one.name].count([one.value])
+    for interaction_id, entry in entries.items():
+        given = [one for key, one in new if key == interaction_id]
+        if entry is not None and given:
+            heard(entry, given)
 
 
 def _tally(name: str, counting: _Counting) -> Tally:

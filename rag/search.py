@@ -9,14 +9,16 @@ from typing import Literal, get_args
 import numpy as np
 
 from rag.access import Access, PermittedChunks
+from rag.beside import ALONE, Beside
 from rag.errors import WrongUsage
+from rag.index_views import View
 from rag.keywords.asked import Asked
 from rag.keywords.asked import asked as question_asked
 from rag.keywords.bm25 import idf
 from rag.neighbours import widened
 from rag.rankings import columns, ids_of
 from rag.retrieve import DEEPEST, Dense, Diverse, Fused, Keyword, Owners, PerDocument, Reranked, Standing
-from rag.snapshots import Indexes, View
+from rag.snapshots import Indexes
 from rag.stages import Stage, Trail
 from rag.store import alike, surroundings
 from rag.store import documents as document_store
@@ -83,6 +85,7 @@ class OpenCollection:
     access: Access
     embedder: Callable[[], Embedder]  # called only when a mode needs it; checked against the collection's fingerprint
     membership: Membership = field(default_factory=Membership)
+    beside: Beside = ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,7 @@ def search(opened: OpenCollection, asked: Search, principal: Principal, reranker
         def owners(ids: Ids) -> Ids:
             return opened.membership.contents(connection, opened.collection.id, ids)
 
-        retriever = pipeline(asked, question, view, connection, owners, trail, embedder, reranker)
+        retriever = pipeline(asked, question, view, connection, owners, trail, embedder, reranker, opened.beside)
         with clock.stage("retrieve"):
 
             def ranked(depth: int) -> Ranking:
@@ -304,6 +307,7 @@ def pipeline(
     trail: Trail,
     embedder: Embedder | None,
     reranker: Reranker | None,
+    beside: Beside = ALONE,
 ) -> Retriever:
     """The retriever of one request, each stage a wrapper of the one before, watched by `trail`."""
     fusion, refining, depth = asked.fusion, asked.refining, deep(asked, reranker)
@@ -325,6 +329,7 @@ def pipeline(
             rrf_k=fusion.rrf_k,
             depth=fusion.depth,
             standing=Standing(owners, view.vectors.rows),
+            beside=beside,
         )
         retriever = trail.over("fused", fused)
     if reranker is not None:
@@ -376,12 +381,12 @@ def different(
         ranking = more
     given = columns(ranking)
     place = {key: number for number, key in enumerate(given.ids.tolist())}
-    hits = []
-    for key in found.shown[:k]:
-        first = min((key, *found.others.get(key, ())), key=place.__getitem__)
-        hits.append(given[place[key]]._replace(score=float(given.scores[place[first]])))
+    shown = np.array([place[key] for key in found.shown[:k]], dtype=np.intp)
+    first = [min(place[each] for each in (key, *found.others.get(key, ()))) for key in found.shown[:k]]
+    scores = given.scores[first].tolist()
+    hits = [Hit(hit.chunk_id, score, hit.parts) for hit, score in zip(given.at(shown), scores, strict=True)]
     unused = np.ones(len(given), dtype=bool)
-    unused[[place[hit.chunk_id] for hit in hits]] = False
+    unused[shown] = False
     others = {hit.chunk_id: found.others[hit.chunk_id] for hit in hits if hit.chunk_id in found.others}
     return Shown(tuple(hits), others, given.at(unused))
 

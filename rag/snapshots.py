@@ -7,11 +7,11 @@ missing, damaged or foreign snapshot therefore costs time, never an answer.
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,12 @@ from rag import keywords as keyword_backends
 from rag import vectors as vector_backends
 from rag.errors import Conflict, IndexDamaged, StoreNotReady
 from rag.generations import Generation, Generations, Kind
+from rag.index_views import Arm, Changes, View
 from rag.keywords import ScoredIndex
 from rag.keywords.analysis import VERSION, chunk_terms
-from rag.keywords.asked import Asked, asked
 from rag.keywords.exact import ExactKeywords
 from rag.tails import NONE, FollowedKeywords, FollowedVectors, KeywordSettings
-from rag.types import ChangeBatch, Feed, Ids
+from rag.types import Feed, Ids
 from rag.vectors import StoredVectors
 from rag.vectors.exact import ExactVectors
 from rag.vectors.tuning import RECALL, Tuning
@@ -36,7 +36,7 @@ TAIL_SHARE = 0.1  # … and the share of the snapshot …
 TAIL_MOST = 10_000  # … and more than this many never: comparing them takes a millisecond a question
 FIRST = 200  # chunks from which a first snapshot is worth writing
 DEAD = 0.2  # share of removed chunks from which the keyword index is written anew
-REMEMBERED = 4_096  # changed chunks of one step that are read once for both indexes
+CHECKED = 4_096  # vectors whose length is checked at once
 SMALL = 20_000  # chunks of an earlier position that may stay in memory
 UNIT = 1e-3  # how far from 1 the length of a stored vector may be
 
@@ -47,110 +47,6 @@ class HasPosition(Protocol):
 
 
 P = TypeVar("P", bound=HasPosition)
-
-
-# ── views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Followed(Protocol):
-    """What an index and its tail are to the code that opens and extends them."""
-
-    @property
-    def position(self) -> int: ...
-
-    @property
-    def tail(self) -> int: ...
-
-    def extended(self, batches: Iterable[ChangeBatch], upto: int) -> Self: ...
-
-
-F = TypeVar("F", bound=Followed)
-
-
-class Arm(Generic[F]):
-    """One of the two indexes of a view, opened and brought up to its position when first used."""
-
-    def __init__(self, position: int, base: Callable[[], F], changes: "Changes", built: F | None = None) -> None:
-        self.position = position
-        self._base = base
-        self._changes = changes
-        self._near = built  # the nearest earlier state that is built, if any
-        self._built = built if built is not None and built.position == position else None
-        self._lock = threading.Lock()
-
-    def get(self) -> F:
-        """The index at this position."""
-        if self._built is None:
-            with self._lock:
-                if self._built is None:
-                    base = self._near or self._base()
-                    self._built = base.extended(self._changes(base.position, self.position), self.position)
-                    self._near = self._built
-        return self._built
-
-    def at(self, position: int) -> "Arm[F]":
-        """The same index at a later position; what is built already is built upon."""
-        return Arm(position, self._base, self._changes, self._near)
-
-    def built(self) -> F | None:
-        """The index, if it was ever used."""
-        return self._built
-
-
-class Changes:
-    """Reads the feed; a small step is kept, since both indexes ask for it one after the other."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self._last: tuple[int, int, list[ChangeBatch]] | None = None
-
-    def __call__(self, after: int, upto: int) -> Iterator[ChangeBatch]:
-        if after == upto:
-            return
-        last = self._last
-        if last is not None and last[:2] == (after, upto):
-            yield from last[2]
-            return
-        kept: list[ChangeBatch] | None = []
-        size = 0
-        for batch in self._feed.changes(after, upto):
-            size += len(batch.ids)
-            if kept is not None:
-                kept = [*kept, batch] if size <= REMEMBERED else None
-            yield batch
-        if kept is not None:
-            self._last = (after, upto, kept)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One collection's indexes at one position, for as long as it is held; searched from any thread."""
-
-    position: int
-    generation: int  # of the snapshot underneath; 0 when there is none
-    since: int  # the snapshot's own position; what came later is in the tail
-    _vectors: Arm[FollowedVectors] = field(repr=False)
-    _keywords: Arm[FollowedKeywords] = field(repr=False)
-    _languages: Callable[[], tuple[str, ...]] = field(repr=False)
-
-    @property
-    def vectors(self) -> FollowedVectors:
-        """Opened on first use."""
-        return self._vectors.get()
-
-    @property
-    def keywords(self) -> FollowedKeywords:
-        """Opened on first use."""
-        return self._keywords.get()
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Of the chunks alive at this position; read on first use."""
-        return self._languages()
-
-    def question_terms(self, question: str) -> Asked:
-        """What to ask `keywords` for, so that it finds the question's words in every language held."""
-        return asked(question, self.languages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +113,7 @@ class Indexes:
             if view is None or stamp != self._stamp or view.position > position or self._rests_on_damage(view):
                 view = self._reload(stamp, position)
             else:
-                vectors, keywords = view._vectors.at(position), view._keywords.at(position)
-                view = View(position, view.generation, view.since, vectors, keywords, self._languages(position))
+                view = view.later(position, self._languages(position))
             self._view = view
             return view
 
@@ -240,21 +135,17 @@ class Indexes:
                 keywords = Arm(position, lambda: self._open_keywords(base), changes)
                 kept = View(position, number, since, vectors, keywords, self._languages(position))
             elif kept.position < position:
-                vectors, keywords = kept._vectors.at(position), kept._keywords.at(position)
-                kept = View(position, number, kept.since, vectors, keywords, self._languages(position))
+                kept = kept.later(position, self._languages(position))
             try:
-                kept._vectors.get()
+                self._earlier = kept.ready()
             except StoreNotReady as error:
                 raise Conflict(f"the index as it stood at position {position} cannot be had again: {error}") from error
-            self._earlier = kept
             return kept
 
     def let_go(self) -> None:
         """Forget the indexes of an earlier position, unless they are small."""
         with self._lock:
-            kept = self._earlier
-            built = None if kept is None else kept._vectors.built()
-            if built is not None and built.tail > SMALL:
+            if self._earlier is not None and (self._earlier.tail() or 0) > SMALL:
                 self._earlier = None
 
     def _fresh(self, view: View, known: int | None = None) -> bool:
@@ -360,9 +251,9 @@ class Indexes:
         if self._damage:
             return True
         limit = max(TAIL, min(TAIL_MOST, TAIL_SHARE * self._chunks)) if view.generation else FIRST
-        built = [arm.tail for arm in (view._vectors.built(), view._keywords.built()) if arm is not None]
-        if built:
-            return max(built) > limit
+        tail = view.tail()
+        if tail is not None:
+            return tail > limit
         size = 0
         for batch in self._feed.changes(view.since, view.position):
             size += len(batch.ids) + len(batch.removed)
@@ -470,8 +361,8 @@ class Indexes:
             return [f"the vector index cannot be opened: {error}"]
         problems = _differences("vector", index.ids(), self._feed.live_ids(base.position))
         ids = index.ids()
-        for first in range(0, len(ids), REMEMBERED):
-            block = index.take(np.arange(first, min(first + REMEMBERED, len(ids)))).astype(np.float64)
+        for first in range(0, len(ids), CHECKED):
+            block = index.take(np.arange(first, min(first + CHECKED, len(ids)))).astype(np.float64)
             off = ~(np.abs(np.linalg.norm(block, axis=1) - 1) <= UNIT)  # true of NaN as well
             problems += [f"the vector of chunk {ids[first + row]} is not of length 1" for row in np.flatnonzero(off)]
         return problems

@@ -30,8 +30,10 @@ class Trail:
         self._arms: dict[str, Ranking] = {}
         self._later: dict[str, Ranking] = {}
         self._ms: dict[str, float] = {}
+        self._spans: list[tuple[float, float]] = []  # when an arm was at work, from and to
 
     def arm(self, name: str, arm: "Arm[Q]") -> "WatchedArm[Q]":
+        self._arms[name] = ()  # arms keep their order, whichever ends first
         return WatchedArm(name, arm, self)
 
     def over(self, name: str, retriever: Retriever) -> "Watched":
@@ -39,19 +41,31 @@ class Trail:
 
     def note(self, name: str, ranking: Ranking, since: float, *, arm: bool = False) -> None:
         """A stage ended that began at `since`."""
+        until = time.perf_counter()
         (self._arms if arm else self._later)[name] = ranking
-        self._ms[name] = self._ms.get(name, 0.0) + (time.perf_counter() - since) * 1000
+        self._ms[name] = self._ms.get(name, 0.0) + (until - since) * 1000
+        if arm:
+            self._spans.append((since, until))
 
     def stages(self, permitted: int) -> tuple[Stage, ...]:
         """In the order in which they ran; `permitted` chunks could be seen."""
         told = [Stage(name, permitted, len(ranking), self._ms[name]) for name, ranking in self._arms.items()]
         ranked = [ids_of(ranking).tolist() for ranking in self._arms.values()]
-        given = len({chunk for chunks in ranked for chunk in chunks}) if told else permitted
-        before = sum(stage.ms for stage in told)
+        given = len(set().union(*ranked)) if told else permitted
+        before = _covered(self._spans) * 1000
         for name, ranking in self._later.items():
             told.append(Stage(name, given, len(ranking), max(0.0, self._ms[name] - before)))
             given, before = len(ranking), self._ms[name]
         return tuple(told)
+
+
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    """How long at least one of them lasted."""
+    total, last = 0.0, 0.0
+    for since, until in sorted(spans):
+        total += max(0.0, until - max(since, last))
+        last = max(last, until)
+    return total
 
 
 @dataclass(frozen=True, slots=True)

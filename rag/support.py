@@ -1,22 +1,23 @@
 """How well a text supports a sentence, judged by words, numbers, dates, names, units and negation; pure, no model.
 
-Two parts make the judgement. The overlap is the share of the sentence's content words, weighted by rarity, that the
-text holds. The checks then look at what overlap cannot see: a number that differs, another month, another unit, a
-name the text never mentions, a negation or an opposite on one side only. Words are compared by their English Snowball
-stems; other languages are compared by the same rule, which leaves most of their words as they are.
+Two parts make the judgement. The overlap is the share of the sentence's words that the text holds. The checks then look
+at what overlap cannot see: a number that differs, another month, another unit, a name the text never mentions, a
+negation or an opposite on one side only. Words are compared by their English Snowball stems; other languages are
+compared by the same rule, which leaves most of their words as they are.
 """
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ingest.languages.sentences import sentences
 from rag.checks import dates, names, negation, numbers
 from rag.checks.negation import without_prefix
-from rag.checks.reading import Reading, key, read
+from rag.checks.reading import Reading, Together, key, read
 from rag.checks.short_forms import stands_for
-from rag.language import Weights, is_content, stems
+from rag.language import is_content, sentence_spans, stems
 from rag.types import Reason, Verdict
 
 # What the support of a sentence is made of, set on dialogue answers and scientific claims; see the log.
@@ -78,21 +79,10 @@ def marked_numbers(marker: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", marker)]
 
 
-def _even(_: str) -> float:
-    return 1.0
-
-
 # ── the judgement ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def overlap(stems: Iterable[str], held: Set[str], weights: Weights = _even) -> float:
-    """The weighted share of different stems that are held; 0 when there are none."""
-    wanted = set(stems)
-    total = sum(weights(one) for one in sorted(wanted))
-    return sum(weights(one) for one in sorted(wanted & held)) / total if total else 0.0
-
-
-def judge(sentence: str, text: str, weights: Weights = _even) -> Support:
+def judge(sentence: str, text: str) -> Support:
     """How well a text supports a sentence.
 
     A sentence that states nothing (no content word, number or date) is supported by nothing (0). A conflict (another
@@ -101,17 +91,17 @@ def judge(sentence: str, text: str, weights: Weights = _even) -> Support:
     name that the text does not have it is supported in part at most; so it is where a speaker says "I" or "you", or
     asks, and the text does not.
     """
-    return judged(read(sentence), read(text), weights)
+    return judged(read(sentence), read(text))
 
 
-def judged(ours: Reading, theirs: Reading, weights: Weights = _even) -> Support:
+def judged(ours: Reading, theirs: Reading | Together) -> Support:
     """`judge` for a sentence and a text that are read already."""
     facts = _facts(ours)
     if not ours.content and not facts:
         return Support(0.0, "unsupported", (Reason("words", "the sentence states nothing"),))
     held = _held(ours, theirs)
     conflicts, gaps = _checked(ours, theirs, held)
-    share = _agreement(ours, theirs, held, facts, len({*conflicts, *gaps} & _of_facts(conflicts, gaps)), weights)
+    share = _agreement(ours, theirs, held, facts, len(_of_facts(conflicts, gaps)))
     opinions = _opinions(ours.written, theirs.written)
     reasons = [*conflicts, *gaps, *opinions]
     if not reasons and (missing := _missing(ours, held)):
@@ -131,18 +121,18 @@ def _facts(ours: Reading) -> int:
     return sum(not one.soft for one in ours.quantities) + len(ours.dates)
 
 
-def lacking(ours: Reading, theirs: Reading) -> frozenset[str]:
+def lacking(ours: Reading, theirs: Reading | Together) -> frozenset[str]:
     """The stems of the sentence's content words that the text neither has nor stands for."""
     return frozenset(ours.content) - _held(ours, theirs)
 
 
-def letters(ours: Reading, theirs: Reading) -> float:
+def letters(ours: Reading, theirs: Reading | Together) -> float:
     """The share of the sentence's runs of three characters that the text has: a match that sees parts of words."""
     wanted = ours.trigrams
     return len(wanted & theirs.trigrams) / len(wanted) if wanted else 0.0
 
 
-def _held(ours: Reading, theirs: Reading) -> Set[str]:
+def _held(ours: Reading, theirs: Reading | Together) -> Set[str]:
     """The stems that the text has or, in a longer, shorter or prefixed form, stands for."""
     if ours.keys <= theirs.keys:
         return theirs.keys
@@ -150,14 +140,16 @@ def _held(ours: Reading, theirs: Reading) -> Set[str]:
     return held | {one.stem for one in ours.words if one.stem not in held and without_prefix(one.text.lower()) in held}
 
 
-def _checked(ours: Reading, theirs: Reading, held: Set[str]) -> tuple[list[Reason], list[Reason]]:
+def _checked(ours: Reading, theirs: Reading | Together, held: Set[str]) -> tuple[list[Reason], list[Reason]]:
     """Conflicts with the text, and facts that it does not have."""
-    told = [
-        dates.compare(ours.dates, theirs.dates),
-        numbers.compare(ours.quantities, theirs.quantities, ours.place, theirs.place),
-    ]
+    told = []
+    if ours.dates:
+        told.append(dates.compare(ours.dates, theirs.dates))
+    if ours.quantities:
+        told.append(numbers.compare(ours.placed, theirs.placed))
     if ours.names:
-        told.append(names.compare(ours.names, theirs.names, ours.following, held, held - theirs.keys, theirs.forms))
+        spelled = held - theirs.keys
+        told.append(names.compare(ours.names, theirs.names, ours.following, held, spelled, lambda: theirs.forms))
     conflicts = [reason for found, _ in told for reason in found]
     gaps = [reason for _, found in told for reason in found]
     return [*conflicts, *negation.compare(ours.clauses, theirs.clauses, theirs.keys, held)], gaps
@@ -171,14 +163,13 @@ def _missing(ours: Reading, held: Set[str]) -> list[str]:
     return sorted({word.text for word in ours.words if is_content(word) and word.stem not in held})
 
 
-def _agreement(ours: Reading, theirs: Reading, held: Set[str], facts: int, wrong: int, weights: Weights) -> float:
+def _agreement(ours: Reading, theirs: Reading | Together, held: Set[str], facts: int, wrong: int) -> float:
     """Of the content words and facts, of all words and of the pairs of neighbours the shares held, mixed."""
     wanted = set(ours.content)
     every = len(ours.keys & held) / len(ours.keys) if ours.keys else 1.0
-    total = sum(weights(one) for one in sorted(wanted)) + facts
-    there = sum(weights(one) for one in sorted(wanted & held)) + max(0, facts - wrong)
+    there = len(wanted & held) + max(0, facts - wrong)
     neighbours = len(ours.pairs & theirs.pairs) / len(ours.pairs) if ours.pairs else 1.0
-    return CONTENT * there / total + EVERY * every + NEIGHBOURS * neighbours
+    return CONTENT * there / (len(wanted) + facts) + EVERY * every + NEIGHBOURS * neighbours
 
 
 def _verdict(value: float, share: float, *, conflict: bool, gap: bool) -> Verdict:
@@ -217,7 +208,8 @@ def without_markers(answer: str) -> str:
     return MARKER.sub("", answer)
 
 
-def claims(answer: str) -> list[Claim]:
+@lru_cache(maxsize=64)  # citations and scorers ask for those of one answer in turn
+def claims(answer: str) -> tuple[Claim, ...]:
     """The sentences of an answer with what they mark; a marker belongs to the last sentence that begins before it."""
     spans = sentences(MARKER.sub(lambda match: " " * len(match.group()), answer))  # same offsets, markers unseen
     numbers: list[list[int]] = [[] for _ in spans]
@@ -225,98 +217,153 @@ def claims(answer: str) -> list[Claim]:
         before = [i for i, (start, _) in enumerate(spans) if start < match.end()]
         if spans:
             numbers[before[-1] if before else 0].extend(marked_numbers(match.group()))
-    return [
+    return tuple(
         Claim(start, end, INSERTION.sub("", without_markers(answer[start:end])), tuple(dict.fromkeys(marks)))
         for (start, end), marks in zip(spans, numbers, strict=True)
-    ]
+    )
 
 
 # ── where the evidence stands ───────────────────────────────────────────────────────────────────────────────────────
 
+_QUOTED = Support(1.0, "supported", ())
 
-def best_span(sentence: str, text: str, weights: Weights = _even) -> Span | None:
+
+@lru_cache(maxsize=1024)  # citations and scorers ask the same of an answer's sentences and passages
+def best_span(sentence: str, text: str) -> Span | None:
     """The one to three consecutive sentences of a text that support a sentence best; None when no word is shared.
 
     A sentence quoted word for word is its own evidence, wherever it begins and ends. Among equals the shorter, then
     the earlier; the checks are made on the chosen span.
     """
-    verbatim = _verbatim(sentence, text)
+    verbatim = _verbatim(_quotes(sentence), text)
     if verbatim:
-        return Span(*verbatim, Support(1.0, "supported", ()))
-    chosen = _chosen(sentence, text, weights)
-    return chosen and Span(*chosen[1:], judge(sentence, text[slice(*chosen[1:])], weights))
+        return Span(*verbatim, _QUOTED)
+    chosen = _chosen(sentence, text)
+    return chosen and Span(chosen.start, chosen.end, judge(sentence, text[chosen.start : chosen.end]))
 
 
-def _chosen(sentence: str, text: str, weights: Weights) -> tuple[float, int, int] | None:
-    """How much of a sentence the best one to three sentences of a text hold, and where they stand."""
+class _Chosen(NamedTuple):
+    """The one to three sentences of a text that hold most of a sentence."""
+
+    value: float  # what they hold of it
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=1024)
+def _chosen(sentence: str, text: str) -> _Chosen | None:
     ours = read(sentence)
-    wanted = {one: weights(one) for one in sorted(set(ours.content) or ours.keys)}
-    named, total, every = frozenset(wanted), sum(wanted.values()), len(ours.keys)
-    parts = _parts(text)
-    shared = [ours.keys & keys for _, _, keys in parts]
+    named = frozenset(ours.content) or ours.keys
+    total, every, parts = len(named), len(ours.keys), _parted(text).parts
+    shared = [ours.keys & part.keys for part in parts]
     best: tuple[float, int, int] | None = None
-    for first in range(len(parts)):
-        if named.isdisjoint(shared[first]):
+    for first, keys in enumerate(shared):
+        if named.isdisjoint(keys):
             continue
         held: frozenset[str] = frozenset()
         for length, more in enumerate(shared[first : first + SPAN_SENTENCES], 1):
             if length > 1 and more <= held:
                 continue
             held = held | more
-            found = named & held
-            content = float(len(found)) if weights is _even else sum(sorted(wanted[one] for one in found))
-            value = content / total + TIE * len(held) / every - EXTENSION_GAIN * (length - 1)
+            value = _value(len(named & held), len(held), total, every) - EXTENSION_GAIN * (length - 1)
             if best is None or value > best[0] + 1e-12:
                 best = (value, first, length)
     if best is None:
         return None
     value, first, length = best
-    return value, parts[first][0], parts[first + length - 1][1]
+    return _Chosen(value, parts[first].start, parts[first + length - 1].end)
 
 
-def most_supporting(sentence: str, texts: Sequence[str], weights: Weights = _even) -> tuple[int, Span] | None:
+def _value(content: int, held: int, total: int, every: int) -> float:
+    """What it is worth to hold so many of a sentence's content words and of all its words; never less for more."""
+    return content / total + TIE * held / every
+
+
+def most_supporting(sentence: str, texts: Sequence[str]) -> tuple[int, Span] | None:
     """The text that says most about a sentence, as (its 0-based place, the span in it); None when no word is shared.
 
     Support comes first, then a contradiction, which speaks of the same matter, then what has only words in common;
     among equals the higher support, then the earlier text. Texts that hold much less of the sentence than another one
     are passed over.
     """
-    spans: list[tuple[int, Span]] = []
-    chosen: list[tuple[float, int, int, int]] = []
+    quotes = _quotes(sentence)
     for i, text in enumerate(texts):
-        if verbatim := _verbatim(sentence, text):
-            return i, Span(*verbatim, Support(1.0, "supported", ()))
-        if found := _chosen(sentence, text, weights):
-            chosen.append((found[0], i, *found[1:]))
-    near = NEAR * max((value for value, *_ in chosen), default=0.0)
-    for value, i, start, end in chosen:
-        if value >= near:
-            spans.append((i, Span(start, end, judge(sentence, texts[i][start:end], weights))))
+        if verbatim := _verbatim(quotes, text):
+            return i, Span(*verbatim, _QUOTED)
+    near = _near(sentence, texts)
+    spans = [(i, span) for i in near if (span := best_span(sentence, texts[i]))]
     return min(
         spans, key=lambda item: (_TELLING[item[1].support.verdict], -item[1].support.support, item[0]), default=None
     )
 
 
+def _near(sentence: str, texts: Sequence[str]) -> list[int]:
+    """The places of the texts whose best sentences hold the most of a sentence, or nearly so much.
+
+    What a text holds as a whole bounds what its sentences hold: one that can hold too little is not looked at closer.
+    """
+    ours = read(sentence)
+    named = frozenset(ours.content) or ours.keys
+    bounds: dict[int, float] = {}
+    for i, text in enumerate(texts):
+        held = ours.keys & _parted(text).keys
+        if not named.isdisjoint(held):
+            bounds[i] = _value(len(named & held), len(held), len(named), len(ours.keys))
+    values: dict[int, float] = {}
+    most = 0.0
+    for i in sorted(bounds, key=lambda i: -bounds[i]):
+        if bounds[i] < NEAR * most:
+            break
+        if chosen := _chosen(sentence, texts[i]):
+            values[i] = chosen.value
+            most = max(most, chosen.value)
+    return sorted(i for i, value in values.items() if value >= NEAR * most)
+
+
+class _Part(NamedTuple):
+    """A sentence of a text."""
+
+    start: int
+    end: int
+    keys: frozenset[str]  # of its words, numbers among them
+
+
+class _Parted(NamedTuple):
+    """A text as it is searched for evidence."""
+
+    parts: tuple[_Part, ...]
+    keys: frozenset[str]  # of all its sentences
+
+
 @lru_cache(maxsize=256)  # an answer compares each of its sentences with the same passages
-def _parts(text: str) -> tuple[tuple[int, int, frozenset[str]], ...]:
-    """The sentences of a text with the keys of their words, numbers among them."""
-    spans, at = sentences(text), 0
-    found = [(start, key(one)) for start, one in stems(text)]
+def _parted(text: str) -> _Parted:
+    found, at = stems(text, key), 0
     parts = []
-    for start, end in spans:
+    for start, end in sentence_spans(text):
         first = at
         while at < len(found) and found[at][0] < end:
             at += 1
-        parts.append((start, end, frozenset(one for _, one in found[first:at])))
-    return tuple(parts)
+        parts.append(_Part(start, end, frozenset(one for _, one in found[first:at])))
+    return _Parted(tuple(parts), frozenset().union(*(part.keys for part in parts)))
 
 
-def _verbatim(sentence: str, text: str) -> tuple[int, int] | None:
-    """Where the sentence stands in the text word for word, its final full stop aside; None for a single word."""
+def _quotes(sentence: str) -> list[str]:
+    """How a sentence may stand in a text that it is taken from: with its full stop or without; never a single word."""
     whole = sentence.strip()
-    for quote in (whole, whole.rstrip(" .")):
-        if len(quote.split()) > 1 and quote in text:
-            match = re.search(rf"(?<!\w){re.escape(quote)}(?!\w)", text)
-            if match:
-                return match.span()
+    return [quote for quote in dict.fromkeys((whole, whole.rstrip(" ."))) if len(quote.split(None, 1)) > 1]
+
+
+def _verbatim(quotes: Sequence[str], text: str) -> tuple[int, int] | None:
+    """Where one of the quotes stands in the text word for word, its words whole."""
+    for quote in quotes:
+        start = text.find(quote)
+        while start >= 0:
+            end = start + len(quote)
+            if not _in_word(text[start - 1 : start]) and not _in_word(text[end : end + 1]):
+                return start, end
+            start = text.find(quote, start + 1)
     return None
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"

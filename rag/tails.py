@@ -11,6 +11,7 @@ from rag.errors import IndexDamaged
 from rag.keywords import ScoredIndex
 from rag.keywords.asked import Phrase
 from rag.keywords.bm25 import Scores, Statistics
+from rag.rankings import find
 from rag.types import Bitmap, ChangeBatch, Ids, Permitted, Ranking, Vectors
 from rag.vectors import StoredVectors
 from rag.vectors.exact import ExactVectors
@@ -122,16 +123,16 @@ class FollowedVectors:
     def _rows(self, ids: Sequence[int] | Ids) -> Vectors:
         wanted = np.asarray(ids, dtype=np.int64)
         found = np.empty((len(wanted), self._tail.dim), np.float32)
-        todo = np.ones(len(wanted), dtype=bool)
+        todo = np.arange(len(wanted))
         for index in (self._tail, self._main):
             if index is not None and len(index):
-                held = index.ids()
-                at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-                here = todo & (held[at] == wanted)
-                found[here] = index.take(at[here])
-                todo &= ~here
-        if todo.any():
-            raise KeyError(f"chunk {wanted[todo][0]} has no vector at position {self.position}")
+                here, at = find(index.ids(), wanted[todo])
+                if len(here) == len(wanted):
+                    return index.take(at)
+                found[todo[here]] = index.take(at)
+                todo = np.delete(todo, here)
+        if len(todo):
+            raise KeyError(f"chunk {wanted[todo[0]]} has no vector at position {self.position}")
         return found
 
     def extended(self, batches: Iterable[ChangeBatch], upto: int) -> "FollowedVectors":

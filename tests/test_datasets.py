@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Connection, delete, exc, insert, update
 
 from rag.errors import Conflict, NotFound, WrongUsage
+from rag.store import checks
 from rag.store import collections as collection_store
 from rag.store import datasets as store
 from rag.store.database import Database
@@ -42,6 +43,19 @@ def test_versions_follow_each_other_and_equal_items_make_none(database: Database
         assert store.holding(connection, 1, ["Ib", "Ic"]) == ["gold@1"]
         assert store.damaged(connection, first) == []
         assert store.digest_of(store.items(connection, first.id)) == first.digest
+
+
+def test_a_number_that_meant_a_version_never_means_another(database: Database) -> None:
+    make(database, item("a"))
+    make(database, item("a"), item("b"))
+    make(database, item("c"), name="gold%")  # another dataset's numbers are its own
+    with database.write() as connection:
+        store.remove(connection, 1, "gold@2", user="ada")
+    assert make(database, item("c"))[0].named == "gold@3"
+    with database.write() as connection:
+        store.remove(connection, 1, "gold", user="ada")
+    assert make(database, item("d"))[0].named == "gold@4"
+    assert make(database, item("d"), name="gold%")[0].named == "gold%@2"
 
 
 Change = Callable[[Connection, int], object]
@@ -118,3 +132,5 @@ def test_damage_is_found(database: Database) -> None:
             connection.exec_driver_sql(f"DROP TRIGGER {row}" + ("" if database.is_sqlite else " ON dataset_items"))
         connection.execute(update(dataset_items).where(dataset_items.c.key == "a").values(content='{"question":"!"}'))
         assert store.damaged(connection, version) == ["a"]
+        told = checks.kept_datasets(connection)
+        assert (told.ok, told.detail) == (False, "changed since they were kept: gold@1, item 'a'")

@@ -165,6 +165,15 @@ def test_damaged_rows_are_found_and_named(house: House, damage: str, named: str)
     assert named in wrong(house)
 
 
+def test_a_damaged_version_of_a_dataset_is_found_and_named(house: House) -> None:
+    at = "2026-01-01 00:00:00.000000"
+    sql(house, "INSERT INTO datasets (id, tenant_id, name, kind, created_at) VALUES (1, 1, 'gold', 'log', ?)", at)
+    columns = 'id, dataset_id, number, digest, collection, items, query, card, sealed, "user", created_at'
+    values = "1, 1, 1, '', 'default', 1, '{}', '{}', 1, 'ann', ?"
+    assert sql(house, f"INSERT INTO dataset_versions ({columns}) VALUES ({values})", at) == 1
+    assert "gold@1" in wrong(house)["datasets"]
+
+
 def test_damaged_pages_of_the_database_are_found(house: House) -> None:
     sql(house, "PRAGMA wal_checkpoint(TRUNCATE)")
     file = house.data / "rag.db"

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from rag.embedders import load, names
-from rag.embedders.export import RECIPE, usable
+from rag.embedders.export import RECIPE, make, usable
 from rag.embedders.export.sources import PACKAGED, resolve
 from rag.embedders.sentence_transformers import SentenceTransformer
 from rag.errors import ModelNotReady, WrongSetting
 from rag.types import Vectors
+from tests.forking import Forking
 
 MINILM = "sentence_transformers:all-MiniLM-L6-v2"
 PACKAGE = PACKAGED["all-MiniLM-L6-v2"].package
@@ -65,23 +67,47 @@ np.save(sys.argv[3], model.encode(texts, batch_size=8, convert_to_numpy=True))
 """
 
 
+READ = """
+import onnx, onnxruntime, torch, rag.embedders.export.make
+from onnxruntime.transformers import optimizer
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+"""
+
+
 def child(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
 
 
-def build(folder: Path, pooling: str = "cls", seed: int = 0) -> Vectors:
-    """Make the tiny model; gives what sentence-transformers computes for TEXTS, as queries and passages (2, n, d)."""
-    done = child(BUILD, folder, pooling, seed)
-    assert done.returncode == 0, done.stderr
-    vectors: Vectors = np.load(folder.parent / f"{folder.name}.npy")
-    return vectors
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    """A process that has read torch: every export of the tiny model and its making are forked from it."""
+    opened = Forking(READ)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def exporting(forking: Forking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports need not read torch each; the default model's and those of two processes at once do."""
+
+    def run(command: Sequence[str], *, env: Mapping[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert command[:3] == [sys.executable, "-W", "ignore"]
+        return forking.run(command[3:], env=env)
+
+    monkeypatch.setattr(make.subprocess, "run", run)
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Vectors]:
+def tiny(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Vectors]:
+    """The tiny model; and what sentence-transformers computes for TEXTS, as queries and passages (2, n, d)."""
     folder = tmp_path_factory.mktemp("tiny") / "tiny-bert"
-    return folder, build(folder)
+    done = forking.run(["-c", BUILD, folder, "cls", "0"], env=os.environ)
+    assert done.returncode == 0, done.stderr
+    vectors: Vectors = np.load(folder.parent / f"{folder.name}.npy")
+    return folder, vectors
 
 
 def package_folder() -> Path:
@@ -144,13 +170,16 @@ def test_hashed_vectors_never_change() -> None:
 # ── the default model ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_vectors_are_those_of_sentence_transformers(models_dir: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_vectors_are_those_of_sentence_transformers(
+    models_dir: Path, shared_data: Path, forking: Forking, tmp_path: Path
+) -> None:
     folder = shared_data / "xquad-en"
     corpus = [json.loads(line)["text"] for line in (folder / "corpus.jsonl").read_text().splitlines()[:30]]
     questions = [json.loads(line)["text"] for line in (folder / "queries.jsonl").read_text().splitlines()[:30]]
     texts = ["", *corpus, *questions, "\n".join(corpus[:4])]  # the last is over the limit and is cut by both alike
     (tmp_path / "texts.json").write_text(json.dumps(texts))
-    done = child(ORIGINAL, package_folder() / "model", tmp_path / "texts.json", tmp_path / "original.npy")
+    command = ["-c", ORIGINAL, package_folder() / "model", tmp_path / "texts.json", tmp_path / "original.npy"]
+    done = forking.run(command, env=os.environ)
     assert done.returncode == 0, done.stderr
     ours = load(MINILM, models_dir=models_dir).embed_queries(texts)
     assert np.abs(ours - np.load(tmp_path / "original.npy")).max() <= 2e-6
@@ -217,6 +246,7 @@ def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # ── an export ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.usefixtures("exporting")
 def test_a_model_of_ones_own(tiny: tuple[Path, Vectors], models_dir: Path) -> None:
     folder, (queries, passages) = tiny
     embedder = load(f"sentence_transformers:{folder}", models_dir=models_dir)
@@ -230,6 +260,7 @@ def test_a_model_of_ones_own(tiny: tuple[Path, Vectors], models_dir: Path) -> No
         embedder.embed_passages([TEXTS[2]])
 
 
+@pytest.mark.usefixtures("exporting")
 def test_pooling_that_is_not_known_is_refused(tiny: tuple[Path, Vectors], tmp_path: Path) -> None:
     shutil.copytree(tiny[0], tmp_path / "odd")
     config = tmp_path / "odd" / "1_Pooling" / "config.json"
@@ -245,6 +276,7 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
         load(f"sentence_transformers:{tmp_path / 'empty'}", models_dir=tmp_path / "models")
 
 
+@pytest.mark.usefixtures("exporting")
 def test_damage_is_found_and_healed_and_a_changed_model_exported_again(
     tiny: tuple[Path, Vectors], tmp_path: Path
 ) -> None:
@@ -275,6 +307,7 @@ def test_damage_is_found_and_healed_and_a_changed_model_exported_again(
     assert not np.array_equal(other.embed_queries(TEXTS), healed.embed_queries(TEXTS))
 
 
+@pytest.mark.usefixtures("exporting")
 def test_a_copied_export_is_used_as_it_is(tiny: tuple[Path, Vectors], models_dir: Path, tmp_path: Path) -> None:
     model = f"sentence_transformers:{tiny[0]}"
     load(model, models_dir=models_dir)
@@ -288,6 +321,7 @@ def test_a_copied_export_is_used_as_it_is(tiny: tuple[Path, Vectors], models_dir
     assert copied.fingerprint == load(model, models_dir=models_dir).fingerprint
 
 
+@pytest.mark.usefixtures("exporting")
 @pytest.mark.parametrize("damage", ["{", "[]", '{"recipe": 1}', ""])
 def test_a_manifest_that_cannot_be_read_means_no_export(
     damage: str, tiny: tuple[Path, Vectors], models_dir: Path, tmp_path: Path

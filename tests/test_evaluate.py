@@ -82,6 +82,13 @@ def test_gold_answers_may_be_plain_texts_and_none(tmp_path: Path) -> None:
         ("queries.jsonl", '{"_id": "q1"}\n', r"queries.jsonl, line 1: expected an object with _id, text"),
         ("queries.jsonl", "\n[1]\n", r"line 2: expected an object"),
         ("queries.jsonl", "{\n", r"line 1: this is not JSON"),
+        ("queries.jsonl", '\n{"_id": "q1", "text": "caf\udce9"}\n', r"line 2: this is not UTF-8"),
+        (
+            "answers.jsonl",
+            '{"_id": "q1", "answers": "Sicily"}\n',
+            r"answers.jsonl, line 1: `answers` is a list of texts",
+        ),
+        ("answers.jsonl", '{"_id": "q1", "answers": [{"answer": "Sicily"}]}\n', r"`answers` is a list of texts"),
         ("qrels/test.tsv", "q1\tetna\n", r"test.tsv, line 1: expected query-id"),
         ("qrels/test.tsv", "q1\tetna\thigh\n", r"test.tsv, line 1: expected query-id"),
         ("qrels/test.tsv", "q9\tetna\t1\n", r"judges the query 'q9', which queries.jsonl lacks"),
@@ -89,7 +96,7 @@ def test_gold_answers_may_be_plain_texts_and_none(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, name: str, content: str, said: str) -> None:
     folder = write(tmp_path / "tiny")
-    (folder / name).write_text(content)
+    (folder / name).write_text(content, errors="surrogateescape")
     with pytest.raises(WrongUsage, match=said):
         read_folder(folder)
 

@@ -15,6 +15,7 @@ from rag.corpus import Arrival, Origin
 from rag.errors import RagError, WrongSetting, WrongUsage
 from rag.experimenting import run
 from rag.experiments import SETTINGS, configurations, digest_of, examples_of, read, table
+from rag.scorers.judge import Judge
 from rag.significance import paired
 from rag.store import experiments as store
 from rag.store import interactions as interaction_store
@@ -110,7 +111,7 @@ def test_an_answer_that_fails_is_kept_as_such(tmp_path: Path) -> None:
     with opening(small(tmp_path), create=True) as app:
         arrival = Arrival("note:otters", Source("note:otters", "text/plain", OTTERS.encode()))
         app.corpus().add_sources([arrival], Origin("local"), total=1)
-        app._generators["flaky"] = Flaky(["Otters ", "hold hands [1]."])
+        app.engines.generators["flaky"] = Flaky(["Otters ", "hold hands [1]."])
         kept = run(app, configured, examples, app.local(), name=None, questions="two", cancel=Event())
         with app.database.read() as connection:
             answers = store.answers(connection, kept.id)
@@ -124,6 +125,22 @@ def test_an_answer_that_fails_is_kept_as_such(tmp_path: Path) -> None:
         assert (failed.error, answers[3].values) == ("the server went away", {})
         with pytest.raises(RagError, match="'b' cannot answer: the server went away"):
             run(app, configured, examples, app.local(), name=None, questions="two", cancel=Event())
+
+
+def test_configurations_share_what_is_open_and_one_judge(tmp_path: Path) -> None:
+    with opening(small(tmp_path, generator="house"), create=True) as app:
+        judge, guest = Speaking([]), Speaking([])
+        app.engines.generators |= {"house": judge, "guest": guest}
+        other = app.with_settings(replace(app.settings, generator="guest"))
+        (scorer,) = other.scorers(["judge:faithfulness"])
+        assert isinstance(scorer, Judge)
+        assert scorer.generator is judge, "who answers does not judge the answer, where another answers by default"
+        assert app.scorers(["judge:faithfulness"]) == [scorer]
+        assert (other.embedder() is app.embedder(), other.pool() is app.pool()) == (True, True)
+        assert (other.spans() is app.spans(), other.outboxes() is app.outboxes()) == (True, True)
+        (named,) = app.with_settings(replace(app.settings, judge="guest")).scorers(["judge:faithfulness"])
+        assert isinstance(named, Judge)
+        assert named.generator is guest
 
 
 # ── configurations ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -173,6 +173,14 @@ def test_a_version_holds_what_people_said(lab: Lab) -> None:
     assert (after.number, after.items, after.card["dropped"]["was erased"]) == (2, version.items - 1, 1)  # type: ignore[index]
 
 
+def test_an_answer_whose_words_were_erased_is_nobodys_worse_one(lab: Lab, tmp_path: Path) -> None:
+    forgetting.erase(lab.app.database, lab.app.tenant_id, [lab.asked["other"].id], actor="ada", asked=Query())
+    lab.make()
+    tides = next(record for record in lab.records() if record.key == lab.asked["tides"].id)
+    assert tides.worse == ()
+    assert all(row["rejected"][0]["content"] for row in lab.export(tmp_path / "p", "preference")["test.jsonl"])  # type: ignore[index]
+
+
 def test_real_and_synthetic_are_mixed_only_when_asked(held: Lab) -> None:
     assert held.make("both", origins=("human", "synthetic")).card["origins"] == {"human": 5, "synthetic": 1}
     assert held.make("machine", origins=("synthetic",)).items == 1
@@ -446,6 +454,15 @@ def test_near_pairs_are_all_pairs_that_are_near(texts: list[str]) -> None:
 def test_a_chain_stays_together() -> None:
     groups = grouped(["a long question here", "quite another one", "a long question here"], ["c1", "c1", None])
     assert len(set(groups)) == 1
+
+
+def test_a_test_is_never_empty_where_there_are_two_groups() -> None:
+    for number in range(40):
+        questions = [blake2b(f"{number} {place}".encode()).hexdigest() for place in range(3)]
+        assert split(questions, [None, "c", "c"], Shares()).count("test") in (1, 2, 3)
+        assert "test" not in split(questions, [None] * 3, Shares(0.9, 0.1, 0.0))
+    alone = split(["what is it", "what is it not"], ["c", "c"], Shares())
+    assert len(set(alone)) == 1, "one conversation stays together"
 
 
 def test_shares_are_kept_about() -> None:

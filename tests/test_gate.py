@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag import gate
+from rag.api.models import gates
 from rag.cli import gate as command
 from rag.errors import WrongUsage
 from rag.evaluate import Answered, Judged
@@ -100,7 +101,8 @@ def test_a_report_cannot_be_broken_by_what_it_quotes() -> None:
 
 
 def test_defaults_are_those_of_the_modules() -> None:
-    assert (gate.MAX_DROP, gate.WORST, METRICS[0]) == (command.MAX_DROP, command.WORST, command.FIRST)
+    assert (gate.MAX_DROP, gate.WORST, METRICS[0]) == (command.MAX_DROP, command.WORST, "ndcg_cut_10")
+    assert (gate.MAX_DROP, gate.WORST) == (gates.MAX_DROP, gates.WORST)
 
 
 # ── the command ─────────────────────────────────────────────────────────────────────────────────────────────────────

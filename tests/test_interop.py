@@ -160,7 +160,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 def test_whoever_closes_a_stream_ends_the_answer(app: App) -> None:
     slow = Slow(heeds_cancel=True)
-    app._generators["slow"] = slow
+    app.engines.generators["slow"] = slow
     with served(app) as address, Client(address) as ours:
         ours.add_text(OTTERS)
         with openai.OpenAI(base_url=f"{address}/v1", api_key="none") as client:

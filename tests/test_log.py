@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text, update
+from sqlalchemy import event, func, select, text, update
 
 from rag.errors import NotFound, WrongUsage
 from rag.prompt import pack
-from rag.store import forgetting, proofs, tags, views
+from rag.store import datasets, forgetting, proofs, tags, views
 from rag.store import interactions as log
 from rag.store.collections import Collection
 from rag.store.database import Database, now
@@ -198,7 +199,7 @@ def test_pages_go_both_ways_and_stay_what_they_were(
     database: Database, collection: Collection, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the window, and what counts as many, are so small that every way of searching has its turn."""
-    for name, value in (("WINDOW", 3), ("MANY", 2), ("FEW", 2), ("SOME", 1)):
+    for name, value in (("WINDOW", 3), ("SPOKEN", 1), ("SEVERAL", 3), ("FEW", 2), ("HEARD", 2), ("SOME", 1)):
         monkeypatch.setattr(pages, name, value)
     odd = [saying(collection, n, "odd" if n % 2 else "even", user="ann" if n % 3 else "bob") for n in range(1, 21)]
     record(database, collection, *odd)
@@ -224,7 +225,50 @@ def test_pages_go_both_ways_and_stay_what_they_were(
     assert back == [interaction(collection, 30).id, *meant]
     with database.read() as connection:
         count = log.count(connection, collection.tenant_id, query)
-        assert (count, log.count(connection, collection.tenant_id, query, most=2)) == (len(back), 3)
+        assert count == len(back)
+        told = log.counted(connection, collection.tenant_id, query, most=2)
+        assert told.more
+        assert told.number <= 2
+
+
+RARE = {
+    "user_id": Query(user="ann"),
+    "model_id": Query(model="small", abstained=False),
+    "template_id": Query(template="answer", feedback="none"),
+    "collection_term_id": Query(collection="law"),
+    "origin_id": Query(origin="generated"),
+    "review_id": Query(review_state="queued"),
+    "abstained": Query(abstained=True),
+    "failed": Query(failed=True, until=datetime(2100, 1, 1, tzinfo=UTC)),
+    "said": Query(feedback="any"),
+    "good": Query(feedback="good"),
+    "bad": Query(feedback="bad", text="odd"),
+    "confidence": Query(confidence_max=0.2),
+    "score_1": Query(scores=(ScoreRange("f", None, 0.2),)),
+}
+
+
+def test_sqlite_finds_what_is_rare_by_an_index_of_it(
+    database: Database, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However its planner guesses: it is told by which."""
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL plans by its statistics")
+    monkeypatch.setattr(pages, "WINDOW", 0)
+    monkeypatch.setattr(pages, "SPOKEN", 0)
+    judged = (Score("f", 0.1, None, None),)
+    record(database, collection, *(saying(collection, n, "odd", scores=judged) for n in range(3)))
+    asked: list[tuple[str, object]] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+    for column, query in RARE.items():
+        for ask in (log.counted, partial(log.page, limit=2)):
+            asked.clear()
+            with database.read() as connection:
+                ask(connection, collection.tenant_id, query)
+                found = [each for each in asked if "interaction_facts" in each[0]]
+                told = found[-1:] if query.text is None else found  # the page itself comes last
+                plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given).all() for sql, given in told]  # type: ignore[arg-type]
+            assert f"ix_interaction_facts_tenant_id_{column}_number (tenant_id=? AND {column}" in str(plans), query
 
 
 def test_an_id_that_is_gone_still_has_its_place(database: Database, collection: Collection) -> None:
@@ -471,9 +515,11 @@ def test_erasing_leaves_no_word(database: Database, collection: Collection, foun
     tenant = collection.tenant_id
     with database.write() as connection:
         log.add_feedback(connection, tenant, asked.id, user="u", rating=-1, label="zebra", comment="zebra")
+        held = datasets.Item(asked.id, "train", "human", {}, asked.id)
+        datasets.add(connection, tenant, datasets.NewVersion("gold", "log", "default", (held,), {}, {}))
         ids = forgetting.erasable(connection, tenant, Query(text="zebra"))
-        told = forgetting.told(connection, ids)
-    assert (ids, told.interactions, told.feedback) == ([asked.id], 1, 1)
+        told = forgetting.told(connection, tenant, ids)
+    assert (ids, told.interactions, told.feedback, told.datasets) == ([asked.id], 1, 1, ("gold@1",))
     assert forgetting.erase(database, tenant, ids, actor="eve", asked=Query(text="zebra")) == 1
     assert forgetting.erase(database, tenant, ids, actor="eve", asked=Query()) == 0, "once is enough"
     with database.read() as connection:

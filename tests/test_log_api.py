@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,6 +12,7 @@ from rag.app import App, opening
 from rag.cli import run
 from rag.cli.choosing import REVIEWED, SAID
 from rag.cli.output import _CONTROL, json_text, safe
+from rag.store import interactions as log
 from rag.store.log.query import ReviewState, Said
 from tests.api import OTTERS, client, make_token, small
 
@@ -69,6 +71,19 @@ def test_filters_narrow_lists_and_counts(ann: TestClient, asked: dict[str, str])
     assert names(ann, asked, score="faithfulness", score_max=-1) == []
     for wrong in ({"score_min": 1}, {"score": "f:a..b"}, {"feedback": "great"}, {"since": "yesterday"}):
         assert ann.get("/api/interactions", params=wrong).status_code in (400, 422), wrong
+
+
+def test_a_count_that_ends_says_so_and_all_are_counted_on_request(
+    ann: TestClient, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "counted", partial(log.counted, most=3))
+    assert ann.get("/api/interactions/count").json() == {"count": 3, "more": True}
+    assert ann.get("/api/interactions/count?exact=true").json() == {"count": len(asked), "more": False}
+    assert ann.get("/api/interactions/count?user=bob").json() == {"count": 1, "more": False}
+    told = ann.get("/log/count?origin=human").text
+    assert told.startswith("3+ interactions")
+    assert "/log/count?origin=human&amp;exact=1" in told
+    assert ann.get("/log/count?origin=human&exact=1").text.split() == [str(len(asked)), "interactions"]
 
 
 def test_pages_go_forth_and_back(ann: TestClient, asked: dict[str, str]) -> None:

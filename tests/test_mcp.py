@@ -300,7 +300,7 @@ def test_a_hang_up_cancels_the_answer(tmp_path: Path) -> None:
         "params": {"name": "ask", "arguments": {"question": ASKED}},
     }
     with opening(small(tmp_path, generator="slow"), create=True) as app:
-        app._generators["slow"] = slow
+        app.engines.generators["slow"] = slow
         with served(app) as address, Api(address) as api:
             api.add_text(OTTERS)
 

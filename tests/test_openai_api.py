@@ -79,7 +79,7 @@ def test_what_is_not_supported_is_no_source(app: App, api: TestClient) -> None:
         def generate(self, *_: object) -> Iterator[Text]:
             yield Text("Sea otters hold hands while they sleep [1]. Penguins invented the steam engine [1].")
 
-    app._generators["extractive"] = Inventive()  # type: ignore[assignment]
+    app.engines.generators["extractive"] = Inventive()  # type: ignore[assignment]
     body = told(api, CHAT, chat())
     said = body["choices"][0]["message"]
     spans = [(c["url_citation"]["start_index"], c["url_citation"]["end_index"]) for c in said["annotations"]]

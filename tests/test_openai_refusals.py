@@ -220,7 +220,7 @@ class Broken:
 
 
 def test_a_generator_that_fails_is_502_or_ends_the_stream(app: App, api: TestClient) -> None:
-    app._generators["extractive"] = Broken("Sea otters")  # type: ignore[assignment]
+    app.engines.generators["extractive"] = Broken("Sea otters")  # type: ignore[assignment]
     assert refused(api.post(CHAT, json=chat()), 502, code="generator_failed") == "the model server is down"
     said = api.post(CHAT, json=chat(stream=True)).text.strip().split("\n\n")
     assert json.loads(said[-2].removeprefix("data: "))["choices"][0]["delta"] == {"content": "Sea otters"}

@@ -1,7 +1,10 @@
 """The web pages without a browser: headers, assets, forms, who may see what, errors in the API's words."""
 
+import base64
 import re
 from collections.abc import Iterator
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from hypothesis import strategies as st
 from rag.api.application import EVERYTHING, create
 from rag.api.guard import COOKIE
 from rag.api.pages import cut, rendering, shown, static
+from rag.api.pages import documents as documents_page
+from rag.api.pages import log as log_page
 from rag.api.pages.ask import branch
 from rag.app import App, opening
 from rag.errors import NotFound
@@ -283,6 +288,29 @@ def test_what_is_not_there_is_a_page_for_browsers_alone(filled: tuple[App, FastA
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
 
 
+def test_what_is_refused_before_any_route_is_a_page_for_browsers_alone(filled: tuple[App, FastAPI]) -> None:
+    """Under a name that is not ours nothing can be loaded: that page brings its style, which its policy names."""
+    other = client(filled[1], url="http://evil.example.org")
+    alone = other.get("/documents", headers=HTML)
+    assert (alone.status_code, alone.headers["content-type"]) == (421, "text/html; charset=utf-8")
+    assert "this server is not evil.example.org" in alone.text
+    assert not re.search(r"src=|href=", alone.text)
+    (style,) = re.findall("<style>(.*)</style>", alone.text)
+    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in alone.headers["content-security-policy"]
+    assert other.get("/documents").json()["status"] == 421
+    http, much = client(filled[1]), b"x" * 2**21
+    came = HTML | ORIGIN | {"referer": f"{HERE}/documents?q=a"}
+    page = http.post("/ask", headers=came, content=much)
+    assert (page.status_code, page.headers["content-security-policy"]) == (413, rendering.POLICY)
+    assert 'href="/documents?q=a"' in page.text
+    part = http.post("/ask", headers=ORIGIN | {"hx-request": "true"}, content=much)
+    assert (part.status_code, "<html" in part.text, "larger than" in part.text) == (413, False, True)
+    assert http.post("/api/ask", headers=ORIGIN, content=much).json()["title"] == "Too much"
+    elsewhere = http.post("/ask", headers=HTML | ORIGIN | {"referer": "http://evil.example.org/x"}, content=much)
+    assert "evil" not in elsewhere.text
+
+
 @pytest.mark.parametrize("address", addresses())
 def test_an_installation_without_anything_has_its_pages(empty: FastAPI, address: str) -> None:
     response = client(empty).get(address, headers=HTML)
@@ -390,6 +418,34 @@ def test_documents_are_found_by_words_and_label_in_both_orders(app: App) -> None
     assert found(text="note:3") == [3]
     assert found(label="sea") == [1]
     assert 'value="100%"' in http.get("/documents?q=100%25").text
+
+
+def test_lists_are_walked_forward_and_back_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (documents_page, log_page):
+        monkeypatch.setattr(module, "LISTED", 2)
+    http = client(create(app))
+    for number in range(5):
+        http.post("/api/documents", json={"text": f"{TIDES} {number}", "uri": f"note:{number}"})
+        http.post("/api/ask", json={"question": f"How often do tides rise? {number}"})
+
+    def leads(text: str) -> dict[str, str]:
+        return {rel: unescape(href) for href, rel in re.findall(r'href="([^"]*)" rel="(first|prev|next)"', text)}
+
+    for begin, row in (("/documents", r"/documents/(\d+)\""), ("/log", r'class="question" href="/log/(\w+)"')):
+        address: str | None = begin
+        walked = []
+        while address is not None:
+            text = http.get(address).text
+            walked.append((re.findall(rf"data-row.*?{row}", text, re.DOTALL), address))
+            address = leads(text).get("next")
+        assert [len(rows) for rows, _ in walked] == [2, 2, 1], begin
+        assert leads(http.get(begin).text).keys() == {"next"}
+        back = leads(http.get(walked[2][1]).text)
+        assert back["first"] == begin
+        middle = http.get(back["prev"]).text
+        assert re.findall(rf"data-row.*?{row}", middle, re.DOTALL) == walked[1][0]
+        assert leads(middle)["next"] == walked[2][1]
+        assert http.get(leads(middle)["prev"]).headers["location"] == begin, "the newest page is the first"
 
 
 # ── pure parts ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,11 +13,13 @@ from rag.api.application import create
 from rag.app import App, opening
 from rag.ask import Question, ask
 from rag.comparing import following, judge, shown, side_by_side
-from rag.errors import NotFound, WrongUsage
+from rag.errors import Conflict, NotFound, WrongUsage
 from rag.experimenting import run
 from rag.experiments import configurations
 from rag.preferring import PRIOR, choice_of, rates, strengths, swapped, wilson
+from rag.store import forgetting
 from rag.store import preferences as store
+from rag.store.interactions import Query
 from rag.store.preferences import Choice
 from rag.types import Example, Principal
 from tests.api import OTTERS, TIDES, client, make_token, small
@@ -78,6 +80,21 @@ def test_pairs_are_judged_until_none_is_left(app: App) -> None:
     assert tally == [("one", "both", "neither", 1), ("one", "both", "tie", 1)]
 
 
+def test_a_pair_of_which_one_was_erased_is_passed_over(app: App) -> None:
+    with app.database.read() as connection:
+        from rag.store import experiments
+
+        kept = experiments.get(connection, app.tenant_id, "try")
+    ann = Principal(app.tenant_id, "ann")
+    found = following(app, ann, kept)
+    assert found is not None
+    forgetting.erase(app.database, app.tenant_id, [found.pair.first_id], actor="boss", asked=Query())
+    left = following(app, ann, kept)
+    assert left is None or left.pair.first_id != found.pair.first_id
+    with pytest.raises(Conflict, match="were erased"):
+        judge(app, ann, found.pair.first_id, found.pair.second_id, "a")
+
+
 def test_two_configurations_answer_side_by_side_and_are_named_by_what_differs(tmp_path: Path) -> None:
     with opening(small(tmp_path), create=True) as app:
         add(app, otters=OTTERS, tides=TIDES)
@@ -110,6 +127,10 @@ def test_over_http_nothing_tells_whose_an_answer_is(tmp_path: Path) -> None:
         assert {"answer", "abstained", "citations", "passages"} == set(pair["a"])
         ids = {"first_id": pair["first_id"], "second_id": pair["second_id"]}
         assert eve.post("/api/preferences", json=ids | {"choice": "a"}).status_code == 404
+        page = f"/compare/pair?first={pair['first_id']}&second={pair['second_id']}"
+        blind = browser.get(page).text
+        assert "keyword" not in blind
+        assert "semantic" not in blind
         told = browser.post("/api/preferences", json=ids | {"choice": "b", "comment": "short"}).json()
         better = told["first"] if told["choice"] == "first" else told["second"]
         assert better in ("mode keyword, k 8", "mode semantic, k 1")
@@ -126,12 +147,10 @@ def test_over_http_nothing_tells_whose_an_answer_is(tmp_path: Path) -> None:
         wrong = browser.post("/api/comparisons", json=asked | {"first": {"alpha": 7}})
         assert (wrong.status_code, "alpha lies between" in wrong.text) == (400, True)
 
-        page = browser.get(f"/compare/pair?first={pair['first_id']}&second={pair['second_id']}").text
-        assert "keyword" not in page
-        assert "semantic" not in page
+        assert "mode keyword, k 8" in browser.get(page).text, "whoever has judged is told"
         form = ids | {"choice": "tie"}
         kept = browser.post("/compare/pair", data=form, headers={"origin": "http://127.0.0.1:8000"})
-        assert (kept.status_code, kept.headers["location"]) == (303, "/compare")
+        assert (kept.status_code, kept.headers["location"]) == (303, page)
         assert "both are good" in browser.get("/compare").text
 
         again = browser.post(f"/api/interactions/{pair['first_id']}/replays", json={"at_original_index": True})

@@ -76,10 +76,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 def house(settings: Settings, pool: Pool) -> Iterator[App]:
     """An installation with two documents."""
     with opening(settings, create=True) as app:
-        app._pool = pool
+        app.engines.reading = pool
         add(app, otters=OTTERS, tides=TIDES)
         yield app
-        app._pool = None
+        app.engines.reading = None
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_replay_is_logged_and_names_what_it_replays(either: App) -> None:
 
 
 def test_a_seeded_answer_comes_again_and_another_seed_gives_another(app: App) -> None:
-    app._generators["seeded"] = Seeded()
+    app.engines.generators["seeded"] = Seeded()
     entry = asked(app, generator="seeded")
     assert replay(app, entry, app.local())[1].same_answer
     _, found = replay(app, entry, app.local(), Otherwise(seed=7))
@@ -328,6 +328,8 @@ def test_a_follow_up_is_replayed_with_what_was_said_before(app: App) -> None:
     assert (again.conversation_id, again.parent_id, again.turn) == (None, None, None)
     assert found.same_passages
     assert found.same_answer
+    with pytest.raises(Conflict, match="which the log no longer holds"):
+        replay(app, replace(entry, parent_id="0" * 26), app.local())
 
 
 def test_a_history_that_came_with_the_request_cannot_be_had(app: App) -> None:

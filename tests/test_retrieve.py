@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rag.beside import Beside
 from rag.embedders.hashing import Hashing
 from rag.errors import WrongSetting
-from rag.fusion import Scored, weighted
+from rag.fusion import weighted
+from rag.index_views import View
 from rag.keywords.analysis import analyse
 from rag.keywords.bm25 import idf, weights
 from rag.keywords.exact import ExactKeywords
 from rag.retrieve import Dense, Diverse, Fused, Keyword, PerDocument, Reranked, Standing
-from rag.snapshots import Indexes, View
+from rag.snapshots import Indexes
 from rag.tails import FollowedVectors
 from rag.types import Hit, Ids, Permitted, Ranking, Retriever, Vectors
 from rag.vectors.exact import ExactVectors
@@ -32,6 +34,7 @@ TEXTS = {
 }
 QUESTIONS = ["river bank", "interest on money", "salmon", "volcano"]
 EMBEDDER = Hashing(64)
+TWO = Beside(2)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def retrievers(view: View) -> dict[str, Retriever]:
         "weighted": fused,
         "shallow": Fused(dense, keyword, depth=1),
         "rrf": Fused(dense, keyword, method="rrf"),
+        "beside": Fused(dense, keyword, beside=TWO),
         "reranked": Reranked(fused, CountsSharedWords(), texts, depth=4),
         "diverse": Diverse(fused, rows),
         "per document": PerDocument(fused, np.copy),
@@ -80,7 +84,13 @@ def retrievers(view: View) -> dict[str, Retriever]:
     }
 
 
-NAMES = ["dense", "keyword", "weighted", "shallow", "rrf", "reranked", "diverse", "per document", "all of it"]
+NAMES = ["dense", "keyword", "weighted", "shallow", "rrf", "beside", "reranked", "diverse", "per document", "all of it"]
+
+
+@pytest.mark.parametrize("may", [list(TEXTS), [3, 8, 34], []], ids=len)
+def test_arms_that_are_searched_at_the_same_time_find_the_same(view: View, may: list[int]) -> None:
+    one, other = (retrievers(view)[name].retrieve(QUESTIONS, 5, allowed(may)) for name in ("weighted", "beside"))
+    assert one == other
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,7 +164,8 @@ def test_a_text_that_was_found_twice_stands_before_one_found_once() -> None:
         return np.array([{2: [1.0, 0.0], 3: [0.0, 1.0]}[chunk] for chunk in chunks], dtype=np.float32)
 
     context = Standing(owners, across, share=0.5).context(((None, 1.0), (0.0, 1.0)), 1.0)
-    found = weighted([near, []], [Scored(NONE, np.empty(0))] * 2, [(None, 1.0), (0.0, 1.0)], [1.0, 0.0], 4, context)
+    nothing = [lambda ids: np.zeros(len(ids))] * 2  # what the arms say of hits that they did not rank
+    found = weighted([near, []], nothing, [(None, 1.0), (0.0, 1.0)], [1.0, 0.0], 4, context)
     alone = {1: 0.75, 2: 0.75, 3: 0.625, 4: 0.0}  # the way from 0.2 up to 1
     text = (0.75 / np.sqrt(0.5) - 0.2) / 0.8  # the cosine of the mean of two vectors at right angles
     expected = {1: alone[1], 4: alone[4]} | {chunk: (alone[chunk] + text) / 2 for chunk in (2, 3)}

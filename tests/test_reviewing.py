@@ -13,7 +13,7 @@ from rag import agreement, reviewing
 from rag.agreement import Measure, alpha, kappa, percent
 from rag.errors import WrongUsage
 from rag.review_rules import parse, rule_json
-from rag.reviewing import FEWEST, fill, in_share, mid_rank, next_item
+from rag.reviewing import FEWEST, fill, in_share, keep_filled, mid_rank, next_item
 from rag.store import interactions as interaction_store
 from rag.store import review_items as item_store
 from rag.store import review_queues as queue_store
@@ -130,6 +130,53 @@ def test_two_that_fill_a_queue_at_once_keep_its_quotas(database: Database, colle
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(filling, range(4))) == 7
     assert len(chosen(database, collection)) == 7
+
+
+def test_workers_keep_every_queue_filled_however_many_they_are(
+    database: Database, collection: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(database, collection, *[interaction(collection, number) for number in range(1, 21)])
+    queue(database, collection, {"any": [{"kind": "every", "quota": 9}]})
+    queue(database, collection, {"any": [{"kind": "thumbs_down"}]}, "bad")
+    with database.write() as connection:  # as an older version might have left it
+        queue_store.add(connection, collection.tenant_id, "none", {"any": [{"kind": "shoes"}]}, user="boss")
+    rate(database, collection, 3, -1)
+    together = threading.Barrier(3)
+
+    def filling(_: int) -> int:
+        together.wait()
+        return keep_filled(database)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(filling, range(3))) == 10
+    assert "the review queue 'none' could not be filled" in caplog.text
+    assert (len(chosen(database, collection)), set(chosen(database, collection, "bad"))) == (9, {3})
+    rate(database, collection, 4, -1)
+    assert keep_filled(database) == 0, "it has just looked"
+    monkeypatch.setattr(reviewing, "FRESH_S", -1.0)
+    assert keep_filled(database) == 1
+    assert set(chosen(database, collection, "bad")) == {3, 4}
+
+
+def test_a_rule_that_is_changed_while_its_queue_is_filled_is_applied_whole(
+    database: Database, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(database, collection, *[interaction(collection, number) for number in range(1, 6)])
+    rate(database, collection, 2, -1)
+    queue(database, collection, {"any": [{"kind": "thumbs_down"}]})
+    page, changed = reviewing.choice.page, []
+
+    def looking(*arguments: object, **more: object) -> object:
+        if not changed:
+            changed.append(True)
+            with database.write() as connection:
+                told = rule_json(parse({"any": [{"kind": "every"}]}))
+                queue_store.change(connection, collection.tenant_id, "q", user="boss", rule=told)
+        return page(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reviewing.choice, "page", looking)
+    assert fill(database, collection.tenant_id, "q").added == 5
+    assert set(chosen(database, collection)) == {1, 2, 3, 4, 5}
 
 
 def test_a_disagreement_is_a_distance_of_ranks_among_recent_ones(database: Database, collection: Collection) -> None:

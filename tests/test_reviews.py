@@ -315,6 +315,35 @@ def test_a_review_that_is_taken_back_no_longer_counts_and_its_item_waits_again(
     assert taken(database, ann, queue)[0].id == item.id
 
 
+def test_a_score_of_two_queues_stays_that_of_the_one_whose_review_holds(
+    database: Database, collection: Collection
+) -> None:
+    ann = who(collection)
+    item, _ = taken(database, ann, queued(database, collection, 1))
+    save(database, ann, item, Said("wrong", tags=("late", "odd")))
+    with database.write() as connection:
+        second = queue_store.add(connection, collection.tenant_id, "r", {"any": [{"kind": "every"}]}, user="boss")
+        item_store.put(connection, collection.tenant_id, second.id, [NewItem(item.interaction_id, ("by hand",))])
+    other = save(database, ann, taken(database, ann, second)[0], Said("correct"))
+    assert [score.label for score in scored(database, collection, other.interaction_id)] == ["correct"]
+    with database.write() as connection:
+        store.withdraw(connection, ann, other.id)
+    assert [score.label for score in scored(database, collection, other.interaction_id)] == ["wrong"]
+    with database.read() as connection:
+        for tag, found in (("odd", ["wrong"]), ("od", []), ("late", ["wrong"])):
+            assert [r.label for r in store.listing(connection, ann, store.Query(tag=tag), limit=9)] == found
+
+
+def test_what_was_erased_meanwhile_takes_no_review(database: Database, collection: Collection) -> None:
+    queue = queued(database, collection, 1)
+    item, _ = taken(database, who(collection), queue)
+    forgetting.erase(
+        database, collection.tenant_id, [item.interaction_id], actor="boss", asked=interaction_store.Query()
+    )
+    with pytest.raises(Conflict, match="were erased"):
+        save(database, who(collection), item, Said("wrong", "She lives in the same street."))
+
+
 def test_what_cannot_be_said_is_refused_and_nothing_is_written(database: Database, collection: Collection) -> None:
     queue = queued(database, collection, 1)
     item, _ = taken(database, who(collection), queue)

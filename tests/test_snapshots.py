@@ -13,9 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rag import snapshots
 from rag.errors import WrongSetting
+from rag.index_views import View
 from rag.keywords.analysis import analyse
 from rag.keywords.exact import ExactKeywords
-from rag.snapshots import Indexes, View
+from rag.snapshots import Indexes
 from rag.types import Ranking
 from rag.vectors import faiss, tuning
 from tests.feeds import NONE, MemoryFeed, allowed, nearest, unit

@@ -1,10 +1,13 @@
 """How well a text supports a sentence: what each check sees, and where the evidence is found."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.checks.numbers import quantities
 from rag.checks.reading import read
@@ -169,6 +172,28 @@ def test_beginnings_are_whole_words_within_the_limit() -> None:
 
     assert beginnings(["a b", "a b  c d", "x y z", ""], count, 3) == ["a b", "a b  c", "x y z", ""]
     assert beginnings(["one"], lambda texts: [9 if text else 0 for text in texts], 3) == [""]
+
+
+@given(st.lists(st.sampled_from(TEXT.replace(".", " .").split()), max_size=30), st.integers(0, 12))
+def test_a_beginning_is_the_longest_that_fits(said: list[str], limit: int) -> None:
+    def count(texts: Sequence[str]) -> list[int]:
+        return [sum(map(len, text.split())) // 3 for text in texts]
+
+    fits = [n for n in range(len(said) + 1) if count([" ".join(said[:n])])[0] <= limit]
+    assert beginnings([" ".join(said)], count, limit) == [" ".join(said[: fits[-1]])]
+
+
+@given(st.lists(st.lists(st.sampled_from(TEXT.split()), max_size=12).map(" ".join), max_size=5))
+def test_the_text_that_says_most_is_the_best_of_all(texts: list[str]) -> None:
+    sentence = "The main span of the Golden Gate Bridge is 1,280 metres."
+    spans = {at: span for at, text in enumerate(texts) if (span := best_span(sentence, text))}
+    found = most_supporting(sentence, texts)
+    assert (found is None) == (not spans)
+    if found:
+        at, span = found
+        assert span == spans[at]
+        if any(one.support.verdict == "supported" for one in spans.values()):
+            assert span.support.verdict == "supported"
 
 
 def _separation(values: list[float], labels: list[bool]) -> float:

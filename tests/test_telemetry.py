@@ -274,7 +274,7 @@ def test_the_variables_of_opentelemetry_are_enough(
     heard: Listening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = small(tmp_path)
-    assert outboxes(settings, lambda *_: None) == []
+    assert list(outboxes(settings, lambda *_: None)) == []
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", heard.url)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=abc")
     (box,) = outboxes(settings, lambda *_: None)
@@ -283,7 +283,7 @@ def test_the_variables_of_opentelemetry_are_enough(
     assert len(received(heard)) == 7
     assert heard.came[0][1]["x-key"] == "abc"
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert outboxes(settings, lambda *_: None) == []
+    assert list(outboxes(settings, lambda *_: None)) == []
 
 
 # ── the command line ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -303,6 +303,7 @@ def test_an_answer_is_traced_and_the_log_exported(heard: Listening, tmp_path: Pa
     assert "input.value" not in attributes(again[0])
     written = tmp_path / "traces.jsonl"
     assert house("traces", "export", "--to", str(written)).code == 0
+    assert "cannot be written" in house("traces", "export", "--to", str(tmp_path)).err
     assert len(written.read_text().splitlines()) == 1
     refused = house("traces", "export")
     assert refused.code == 2

@@ -389,7 +389,7 @@ def test_what_the_prompt_had_no_room_for_is_in_the_log(house: House, monkeypatch
 
 
 def test_a_candidate_that_was_left_out_between_others_is_logged_as_such() -> None:
-    from rag.ask import _unshown
+    from rag.telling import unshown
 
     found = [passage("a", chunk=1), passage("b", chunk=2), passage("c", chunk=3)]
-    assert [hit.chunk_id for hit in _unshown(found, [found[0], found[2]])] == [2]
+    assert [hit.chunk_id for hit in unshown(found, [found[0], found[2]])] == [2]

@@ -12,8 +12,10 @@ import pytest
 
 from rag.errors import WrongSetting
 from rag.outgoing import outboxes
+from rag.scoring import score
+from rag.store.interactions import Query
 from rag.types import Score
-from rag.webhooks import ATTEMPTS, Rule, Webhook, low, rules_of, secret_of, signature
+from rag.webhooks import ATTEMPTS, Rescored, Rule, Webhook, low, rules_of, secret_of, signature
 from tests.api import client, small
 from tests.listening import Listening, listening
 from tests.test_telemetry import ENTRY, SECRETS
@@ -54,6 +56,24 @@ def test_low_scores_are_told_signed_as_standard_webhooks_are(heard: Listening) -
     ]
     assert told["data"]["scores"] == {"faithfulness": 0.4, "completeness": 0.9, "context_recall": None}
     assert not [secret for secret in SECRETS if secret.encode() in body]
+
+
+def test_scores_that_are_given_later_are_told_once_by_rule(heard: Listening) -> None:
+    calling = hook(heard, "faithfulness<0.5", "completeness<0.5", "completeness<0.3")
+    told = [
+        Rescored(LOW, (Score("faithfulness", 0.2),)),  # that was low before
+        Rescored(LOW, (Score("completeness", 0.4),)),
+        Rescored(replace(LOW, scores=(*LOW.scores, Score("completeness", 0.4))), (Score("completeness", 0.1),)),
+        Rescored(LOW, (Score("context_recall", 0.1), Score("completeness", None))),
+    ]
+    assert calling.send(told) == 2
+    calling.close()
+    bodies = [json.loads(body)["data"] for *_, body in heard.came]
+    assert [[each["rule"] for each in body["low"]] for body in bodies] == [["completeness<0.5"], ["completeness<0.3"]]
+    assert bodies[0]["scores"] == {"faithfulness": 0.4, "completeness": 0.4, "context_recall": None}
+    ids = [headers["webhook-id"] for _, headers, _ in heard.came]
+    assert len({LOW.id, *ids}) == 3
+    assert all(key.startswith(LOW.id) for key in ids)
 
 
 def test_the_signature_is_that_of_the_standards_own_example() -> None:
@@ -157,6 +177,8 @@ def test_an_answer_with_a_low_score_is_told_and_counted(heard: Listening, tmp_pa
         browser.post("/api/documents", json={"text": "Otters sleep in kelp.", "title": "Otters"})
         answered = browser.post("/api/ask", json={"question": "Where do otters sleep?"}).json()
         refused = browser.post("/api/ask", json={"question": "zzzz?", "filter": {"uri": "nowhere"}}).json()
+        for _ in range(2):  # what was low when it was answered is not told again
+            score(app.database, app.tenant_id, app.scorers(), Query(), again=True, heard=app.rescored)
         for outbox in app.outboxes():
             outbox.close()
         counted = browser.get("/metrics").text

@@ -41,11 +41,10 @@ def test_it_holds_what_runs_and_nothing_else(wheel: Path) -> None:
 
 def test_it_runs_the_demo_in_an_environment_of_its_own(wheel: Path, tmp_path: Path, models_dir: Path) -> None:
     """The new environment sees this one's packages except the checkout: the wheel must bring all that is ours."""
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True, capture_output=True
-    )
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
     site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
     dependencies = tmp_path / "dependencies"
     dependencies.mkdir()

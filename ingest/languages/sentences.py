@@ -90,7 +90,7 @@ def sentences(text: str, language: str = "en") -> list[tuple[int, int]]:
     """The spans (start, end) of the sentences of a text, without blanks around them; none overlaps the next.
 
     Every character that is not blank is in exactly one span. A paragraph break always ends a sentence; so does the end
-    of a list item, of a table row, of a line of code. `language` (a code as of ingest/language.py; English where it has
+    of a list item, of a table row, of a line of code. `language` (a code as of ingest/languages; English where it has
     no rules) chooses the abbreviations. Full stops of other scripts are known always; Thai and Lao have none, and are
     cut at blanks between long clauses. Linear in the length of the text.
     """

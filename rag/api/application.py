@@ -24,7 +24,7 @@ from rag.api.pages import documents as documents_page
 from rag.api.pages import evaluation as evaluation_page
 from rag.api.pages import jobs as jobs_page
 from rag.api.pages import log as log_page
-from rag.api.pages import login, rendering, static
+from rag.api.pages import login, refusals, rendering, static
 from rag.api.pages import review as review_page
 from rag.api.publisher import Publisher
 from rag.api.routes import (
@@ -38,6 +38,7 @@ from rag.api.routes import (
     duplicates,
     evaluations,
     experiments,
+    gates,
     health,
     histories,
     interactions,
@@ -92,6 +93,7 @@ EVERYTHING = (
     evaluations,
     datasets,
     experiments,
+    gates,
     comparisons,
     dashboard,
     prompts,
@@ -148,6 +150,8 @@ def create(app: App | Settings, resources: Sequence[ModuleType] = EVERYTHING) ->
     api.add_middleware(BodyLimit, limit=partial(body_limit, settings))
     api.add_middleware(Authentication, installation=opened)
     api.add_middleware(Hosts, allowed=names)
+    if "/ask" in api.state.paths:
+        api.add_middleware(refusals.Refusals)
     api.add_middleware(Outermost, measure=house.metrics.request)
     api.add_middleware(openai_errors.OpenAIErrors)
     return api

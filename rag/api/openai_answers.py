@@ -9,9 +9,7 @@ from rag.api.openai_models import ChatCompletionRequest, CompletionRequest
 from rag.ask import Done, Started, Step
 from rag.shapes import Json
 from rag.shapes.answers import citations_json, scores_json
-from rag.types import Answer, Interaction, Message
-
-SUPPORTING = ("supported", "partly")  # verdicts that make a document a source of a sentence
+from rag.types import SUPPORTING, Answer, Interaction, Message
 
 CountTokens = Callable[[Sequence[Message]], int]
 

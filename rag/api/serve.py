@@ -15,6 +15,7 @@ from rag.api.metrics import FOLDER
 from rag.app import opening
 from rag.config import PREFIX, Settings, load
 from rag.errors import WrongUsage
+from rag.interpreter import tune
 from rag.store import tokens
 
 PAGES = "web pages: /, documentation: /docs"  # what is found where, as it is said when a server starts
@@ -70,6 +71,7 @@ def worker() -> FastAPI:
     """The application of one process, from the environment that `serve` prepared."""
     from rag.api.application import create
 
+    tune()  # with several workers each is a new interpreter
     return create(load().settings)
 
 
@@ -77,6 +79,7 @@ def tools_worker() -> FastAPI:
     """The same with the tools for assistants only."""
     from rag.api.application import TOOLS, create
 
+    tune()
     return create(load().settings, TOOLS)
 
 

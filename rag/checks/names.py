@@ -1,11 +1,11 @@
 """Names: words written as names, and whether a text has them, in whatever of their forms."""
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from rag.checks.places import ENOUGH, Place, Places, shared
-from rag.language import STOPWORDS, Word
+from rag.language import STOPWORDS, Word, listed
 from rag.types import Reason
 
 _ENDS = (".", "!", "?", ":", "\n", "•", "|", ";")
@@ -13,71 +13,15 @@ _SEVERAL = re.compile(r"[a-z][A-Z]|^[A-Z]{2}|^[A-Z]\d|[A-Z]\w*\d")  # FastAPI, O
 _POSSESSIVE = re.compile(r"['’]s?$")
 # A first word before one of these is what the sentence is about, not what it tells to do: "Django is …".
 _FINITE = frozenset(
-    [
-        "is",
-        "was",
-        "are",
-        "were",
-        "has",
-        "had",
-        "have",
-        "does",
-        "did",
-        "do",
-        "can",
-        "could",
-        "will",
-        "would",
-        "shall",
-        "should",
-        "may",
-        "might",
-        "must",
-        "isn't",
-        "wasn't",
-        "doesn't",
-        "didn't",
-        "can't",
-        "won't",
-        "also",
-        "now",
-        "only",
-        "already",
-        "still",
-        "never",
-        "always",
-        "provides",
-        "supports",
-        "allows",
-        "uses",
-        "offers",
-        "requires",
-        "makes",
-        "includes",
-        "contains",
-        "comes",
-        "needs",
-        "works",
-        "runs",
-        "gives",
-        "lets",
-        "helps",
-        "handles",
-        "returns",
-        "introduced",
-        "published",
-        "released",
-        "announced",
-        "recommends",
-        "defines",
-        "became",
-        "began",
-        "wrote",
-        "founded",
-    ]
+    listed("""
+        is was are were has had have does did do can could will would shall should may might must isn't wasn't
+        doesn't didn't can't won't also now only already still never always provides supports allows uses offers
+        requires makes includes contains comes needs works runs gives lets helps handles returns introduced
+        published released announced recommends defines became began wrote founded
+    """)
 )
 _COMMON_NOUN = re.compile(r"(?:tion|sion|ment|ness|ity|ing|ance|ence|ship|ism|ure|age|ies|ers|ors|ly|ed|ions|ments)$")
-_TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "st", "no"])
+_TITLES = frozenset(listed("mr mrs ms dr prof st no"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +52,11 @@ def names(found: Sequence[Word], text: str, place: Places) -> list[Name]:
 
     last_end = 0
     for i, word in enumerate(found):
+        if word.text.islower():  # most words: without a capital none is a name
+            if run:
+                end_run()
+            last_end = word.end
+            continue
         between = text[last_end : word.start]
         opening = i == 0 or between.strip(" \"'“‘’”)([*_`").endswith(_ENDS)
         plain = _SEVERAL.search(word.text) is None
@@ -135,14 +84,14 @@ def _bare(word: Word) -> str:
     return _POSSESSIVE.sub("", word.text.lower())
 
 
-def _is_held(word: Word, held: Set[str], forms: Set[str], spelled: Set[str]) -> bool:
+def _is_held(word: Word, held: Set[str], forms: Callable[[], Set[str]], spelled: Set[str]) -> bool:
     """Whether the text has the name: of a name with one capital the stem is enough, of APIRouter it is not."""
     if word.stem in spelled:
         return True
     if word.stem in held and (_SEVERAL.search(word.text) is None or word.text.endswith("s")):
         return True
-    low = _bare(word)
-    return low in forms or low + "s" in forms or (low.endswith("s") and low[:-1] in forms)
+    low, known = _bare(word), forms()
+    return low in known or low + "s" in known or (low.endswith("s") and low[:-1] in known)
 
 
 def compare(
@@ -151,18 +100,18 @@ def compare(
     following: Sequence[str],
     held: Set[str],
     spelled: Set[str],
-    forms: Set[str],
+    forms: Callable[[], Set[str]],
 ) -> tuple[list[Reason], list[Reason]]:
     """For the names that the text does not have: conflicts, where another one stands in their place, and the rest.
 
     following: for each of our names the word after it as written in small letters. held: the stems that the text has;
-    spelled: those it has in a longer or shorter form; forms: its words and joined neighbours in small letters.
+    spelled: those it has in a longer or shorter form; forms: gives its words and joined neighbours in small letters.
     """
     conflicts, missing = [], []
     mine = {word.stem for name in ours for word in name.words}
     for name, next_word in zip(ours, following, strict=True):
         lacking = [word for word in name.words if not _is_held(word, held, forms, spelled)]
-        if not lacking or "".join(_bare(word) for word in name.words) in forms:
+        if not lacking or "".join(_bare(word) for word in name.words) in forms():
             told = not lacking and not name.opens and not any(word.stem in spelled for word in name.words)
             if told and (rival := _in_the_same_place(name, theirs, mine)):
                 conflicts.append(Reason("name", f"{name.text} against {rival.text} in the text"))

@@ -4,154 +4,40 @@ from bisect import bisect_right
 from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from rag.checks.places import Place, Places, shared
-from rag.language import NEGATIONS, Word, is_content, opposites, stem
+from rag.language import NEGATIONS, Word, is_content, listed, opposites, stem
 from rag.types import Reason
 
 REACH = 4  # content words that a negation denies
 # Words of denial in German, French, Spanish, Italian, Portuguese, Dutch.
 OTHER_NEGATIONS = frozenset(
-    [
-        "nicht",
-        "kein",
-        "keine",
-        "keinen",
-        "keiner",
-        "keinem",
-        "keines",
-        "nie",
-        "niemals",
-        "niemand",
-        "nichts",
-        "nirgends",
-        "ohne",
-        "weder",
-        "ne",
-        "n'",
-        "pas",
-        "jamais",
-        "aucun",
-        "aucune",
-        "sans",
-        "rien",
-        "personne",
-        "ni",
-        "ningún",
-        "ninguna",
-        "ninguno",
-        "nunca",
-        "jamás",
-        "nadie",
-        "sin",
-        "tampoco",
-        "non",
-        "mai",
-        "nessun",
-        "nessuno",
-        "nessuna",
-        "senza",
-        "né",
-        "não",
-        "nunca",
-        "nenhum",
-        "nenhuma",
-        "jamais",
-        "sem",
-        "ninguém",
-        "nem",
-        "niet",
-        "geen",
-        "nooit",
-        "niemand",
-        "zonder",
-        "niets",
-        "nergens",
-    ]
+    listed("""
+        nicht kein keine keinen keiner keinem keines nie niemals niemand nichts nirgends ohne weder ne n' pas jamais
+        aucun aucune sans rien personne ni ningún ninguna ninguno nunca jamás nadie sin tampoco non mai nessun
+        nessuno nessuna senza né não nunca nenhum nenhuma jamais sem ninguém nem niet geen nooit niemand zonder
+        niets nergens
+    """)
 )
-_EITHER_WAY = frozenset(
-    ["nicht", "nie", "niemals", "niet", "nooit", "pas", "jamais"]
-)  # that may stand behind what they deny
+_EITHER_WAY = frozenset(listed("nicht nie niemals niet nooit pas jamais"))  # that may stand behind what they deny
 _ENDS_REACH = frozenset(
-    [
-        "but",
-        "although",
-        "though",
-        "while",
-        "whereas",
-        "because",
-        "if",
-        "unless",
-        "when",
-        "since",
-        "however",
-        "aber",
-        "mais",
-        "pero",
-        "ma",
-        "mas",
-        "maar",
-        "sondern",
-    ]
+    listed("""
+        but although though while whereas because if unless when since however aber mais pero ma mas maar sondern
+    """)
 )
-_NO_DENIAL = frozenset(
-    ["only", "just", "merely", "solely", "simply", "nur", "seulement", "sólo", "solo", "apenas"]
-)  # not only …
-_COMPARED = frozenset(["less", "fewer", "more", "later", "earlier", "longer"])  # no less than …
-_SECOND_HALVES = frozenset(["pas", "jamais", "rien", "personne", "aucun", "aucune", "nor", "ni", "nem"])
+_NO_DENIAL = frozenset(listed("only just merely solely simply nur seulement sólo solo apenas"))  # not only …
+_COMPARED = frozenset(listed("less fewer more later earlier longer"))  # no less than …
+_SECOND_HALVES = frozenset(listed("pas jamais rien personne aucun aucune nor ni nem"))
 IN_PLACE = 4  # neighbours that the place of a negation and the gap where it is missing must have in common
 _PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "mis")
 _NOT_PREFIXED = frozenset(
-    [
-        "inform",
-        "improve",
-        "import",
-        "impress",
-        "install",
-        "display",
-        "discover",
-        "discuss",
-        "involve",
-        "intent",
-        "increase",
-        "index",
-        "infer",
-        "insight",
-        "inside",
-        "intake",
-        "input",
-        "discharge",
-        "interest",
-        "understand",
-        "until",
-        "union",
-        "unit",
-        "unite",
-        "unless",
-        "under",
-        "image",
-        "impact",
-        "imply",
-        "issue",
-        "distribute",
-        "distance",
-        "instance",
-        "invest",
-        "inspect",
-        "instruct",
-        "investigate",
-        "information",
-        "inventory",
-        "internet",
-        "internal",
-        "dispatch",
-        "discount",
-        "disease",
-        "district",
-        "discipline",
-        "missing",
-        "mission",
-    ]
+    listed("""
+        inform improve import impress install display discover discuss involve intent increase index infer insight
+        inside intake input discharge interest understand until union unit unite unless under image impact imply
+        issue distribute distance instance invest inspect instruct investigate information inventory internet
+        internal dispatch discount disease district discipline missing mission
+    """)
 )
 
 
@@ -159,11 +45,14 @@ _NOT_PREFIXED = frozenset(
 class Clauses:
     """What a text says and what it denies."""
 
-    words: tuple[Word, ...]
+    texts: tuple[tuple[tuple[Word, ...], Places], ...]  # the words of each text that was read by itself
     said: frozenset[str]  # content stems that are said somewhere
     denied: frozenset[str]  # … that are denied somewhere
     denials: tuple[tuple[Place, frozenset[str]], ...]  # for each negation its place and the stems that it denies
-    place: Places
+
+    @property
+    def words(self) -> Iterator[Word]:
+        return chain.from_iterable(words for words, _ in self.texts)
 
 
 def clauses(found: tuple[Word, ...], text: str, ends: Sequence[int], place: Places) -> Clauses:
@@ -177,14 +66,23 @@ def clauses(found: tuple[Word, ...], text: str, ends: Sequence[int], place: Plac
         denied ^= reached
     content = {i for i, word in enumerate(found) if is_content(word) and word.text.lower() not in OTHER_NEGATIONS}
     return Clauses(
-        found,
+        ((found, place),),
         frozenset(found[i].stem for i in content - denied),
         frozenset(found[i].stem for i in content & denied),
         tuple(
             (place(found[i].start, found[i].end), frozenset(found[n].stem for n in reached & denied))
             for i, reached in reaches.items()
         ),
-        place,
+    )
+
+
+def together(several: Sequence[Clauses]) -> Clauses:
+    """What several texts say and deny, each by itself."""
+    return Clauses(
+        tuple(text for each in several for text in each.texts),
+        frozenset().union(*(each.said for each in several)),
+        frozenset().union(*(each.denied for each in several)),
+        tuple(denial for each in several for denial in each.denials),
     )
 
 
@@ -251,7 +149,7 @@ def compare(ours: Clauses, theirs: Clauses, heard: Set[str], held: Set[str]) -> 
         for other in sorted(table.get(one, frozenset()) & heard)
         if other not in stems
     ]
-    turned += _prefixed(ours.words, theirs.words)
+    turned += _prefixed(ours, theirs, stems, heard)
     flips = _flipped(ours, theirs) or _flipped(theirs, ours) or _put_in(ours, theirs) or _put_in(theirs, ours)
     if flips and turned:
         return []
@@ -295,26 +193,30 @@ def _put_in(with_denial: Clauses, without: Clauses) -> list[str]:
 def _gaps(one: Clauses, wanted: Container[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Place]]:
     """Where a negation could stand: two neighbours that are wanted, "with" between them aside, and the place between
     them."""
-    for i, word in enumerate(one.words[:-1]):
-        follows = i + 2 if one.words[i + 1].text == "with" and i + 2 < len(one.words) else i + 1
-        other = one.words[follows]
-        if (pair := (word.stem, other.stem)) in wanted:
-            yield pair, one.place(word.end, other.start)
+    for words, place in one.texts:
+        for i, word in enumerate(words[:-1]):
+            follows = i + 2 if words[i + 1].text == "with" and i + 2 < len(words) else i + 1
+            other = words[follows]
+            if (pair := (word.stem, other.stem)) in wanted:
+                yield pair, place(word.end, other.start)
 
 
 def _beside(place: Place) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return place.before[:1], place.after[:1]
 
 
-def _prefixed(ours: Sequence[Word], theirs: Sequence[Word]) -> list[tuple[str, str]]:
-    """Words that differ by a prefix of negation only: secure, insecure."""
-    said, heard = {word.stem for word in ours}, {word.stem for word in theirs}
-    only_ours = {word.text.lower(): word.stem for word in ours if word.stem not in heard}
-    only_theirs = {word.text.lower(): word.stem for word in theirs if word.stem not in said}
+def _prefixed(ours: Clauses, theirs: Clauses, said: Set[str], heard: Set[str]) -> list[tuple[str, str]]:
+    """Words that differ by a prefix of negation only: secure, insecure. said, heard: the stems of either side."""
+    only_ours = {word.text.lower(): word.stem for word in ours.words if word.stem not in heard}
+    if not only_ours:
+        return []
+    only_theirs = {word.text.lower(): word.stem for word in theirs.words if word.stem not in said}
+    stems, bare = {*only_ours.values()}, {without_prefix(one) for one in only_ours}
+    near = sorted(other for other, key in only_theirs.items() if key in bare or without_prefix(other) in stems)
     return [
         (one, other)
         for one in sorted(only_ours)
-        for other in sorted(only_theirs)
+        for other in near
         if without_prefix(one) == only_theirs[other] or without_prefix(other) == only_ours[one]
     ]
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.checks.places import ENOUGH, Places, shared
+from rag.checks.places import ENOUGH, Place, shared
 from rag.checks.units import SHARE, SYMBOLS, Unit, rounds_to, same_amount, units_named
-from rag.language import ORDINALS, SCALES, SMALL, STOPWORDS, TENS, stem
+from rag.language import ORDINALS, SCALES, SMALL, STOPWORDS, TENS, listed, stem
 from rag.types import Reason, ReasonKind
 
 _FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75, "⅓": 1 / 3, "⅔": 2 / 3, "⅛": 0.125}
@@ -21,23 +21,9 @@ _OTHER_SCALES = {
     "mil": 1e3, "mila": 1e3, "duizend": 1e3, "mn": 1e6,
 }  # fmt: skip
 _HEDGES = frozenset(
-    [
-        "about",
-        "around",
-        "approximately",
-        "approx",
-        "roughly",
-        "nearly",
-        "almost",
-        "circa",
-        "ca",
-        "etwa",
-        "rund",
-        "ungefähr",
-        "environ",
-        "unos",
-        "cerca",
-    ]
+    listed("""
+        about around approximately approx roughly nearly almost circa ca etwa rund ungefähr environ unos cerca
+    """)
 )
 _JOINING = frozenset(("-", "–", "—", "to", "and", "or", "bis", "à", "a", "e", "et", "und", "y", "tot"))
 _NUMERAL = re.compile(
@@ -191,15 +177,14 @@ _BEGIN = frozenset(
 def _in_words(text: str) -> Iterator[Quantity]:
     """Numbers written in words: twenty-five, two hundred, third, half, two thirds, an hour."""
     spelled = list(_SPELLED.finditer(text))
-    at = 0
-    while at < len(spelled):
-        if spelled[at].group().lower() not in _BEGIN:
-            at += 1
+    after = 0
+    for at in [n for n, match in enumerate(spelled) if match.group().lower() in _BEGIN]:
+        if at < after:
             continue
         taken, found = _one_in_words(text, spelled, at)
         if found:
             yield found
-        at += max(taken, 1)
+        after = at + taken
 
 
 def _one_in_words(text: str, spelled: Sequence[re.Match[str]], at: int) -> tuple[int, Quantity | None]:
@@ -341,20 +326,22 @@ def agree(one: Quantity, other: Quantity) -> bool:
     return _same_value(one, other) and not (bare is other and bare.noun)  # 50 characters are not 50 bytes
 
 
-def compare(
-    ours: Sequence[Quantity], theirs: Sequence[Quantity], place: Places, their_place: Places
-) -> tuple[list[Reason], list[Reason]]:
+Placed = tuple[Quantity, Place]
+"""A number and the neighbours that it has in its text."""
+
+
+def compare(placed: Sequence[Placed], their_placed: Sequence[Placed]) -> tuple[list[Reason], list[Reason]]:
     """For the numbers that the text does not bear out: conflicts with one of its numbers, and what it does not have.
 
     A conflict is the same value in another unit, another value of the same thing (the same noun or unit), or another
-    value in the same place. The places give the neighbours of a span of the sentence and of the text.
+    value in the same place.
     """
     conflicts, missing = [], []
-    for one in ours:
+    ours, theirs = [one for one, _ in placed], [other for other, _ in their_placed]
+    for one, here in placed:
         if one.soft:
             continue
-        here = place(one.start, one.end)
-        near = {id(other): shared(here, their_place(other.start, other.end)) for other in theirs}
+        near = {id(other): shared(here, there) for other, there in their_placed}
         same = [other for other in theirs if agree(one, other)]
         if same:
             rivals = [

@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import accumulate, chain, pairwise
 
-from ingest.languages.sentences import sentences
 from rag.checks import dates, names, negation, numbers, short_forms
 from rag.checks.dates import Date
 from rag.checks.names import Name
 from rag.checks.negation import Clauses
-from rag.checks.numbers import Quantity
+from rag.checks.numbers import Placed, Quantity
 from rag.checks.places import Places, places
-from rag.language import Word, is_content, stem, words
+from rag.language import Word, is_content, sentence_spans, stem, words
 
 _IRREGULAR = """
     be is are was were been being am; have has had having; do does did done; go went gone; write wrote written;
@@ -79,6 +78,11 @@ class Reading:
         return tuple(self.words[i].text.lower() if i < len(self.words) else "" for i in after)
 
     @cached_property
+    def placed(self) -> tuple[Placed, ...]:
+        """Its numbers and their places."""
+        return tuple((one, self.place(one.start, one.end)) for one in self.quantities)
+
+    @cached_property
     def pairs(self) -> frozenset[tuple[str, str]]:
         """Its pairs of neighbouring words."""
         return frozenset(pairwise(word.stem for word in self.words))
@@ -97,7 +101,7 @@ class Reading:
     @cached_property
     def ends(self) -> tuple[int, ...]:
         """Where its sentences end."""
-        return tuple(end for _, end in sentences(self.text))
+        return tuple(end for _, end in sentence_spans(self.text))
 
     @cached_property
     def place(self) -> Places:
@@ -105,7 +109,7 @@ class Reading:
         return places(self.words, self.ends)
 
 
-@lru_cache(maxsize=4096)  # an answer compares each of its sentences with the same passages
+@lru_cache(maxsize=1024)  # an answer compares each of its sentences with the same passages
 def read(text: str) -> Reading:
     """What a text says. Linear in its length."""
     written, text = text, short_forms.undotted(text)
@@ -116,22 +120,68 @@ def read(text: str) -> Reading:
     return Reading(written, text, tuple(_words(bare)), amounts, moments)
 
 
-def together(texts: Sequence[str]) -> Reading:
-    """What several texts say, each read by itself and on a line of its own: no date or name goes from one to the next.
-    Costs a tenth of reading them anew."""
-    if len(texts) == 1:
-        return read(texts[0])
-    parts, at = [read(text) for text in texts], 0
-    words: list[Word] = []
-    amounts: list[Quantity] = []
-    moments: list[Date] = []
-    for part in parts:
-        words += [Word(word.start + at, word.end + at, word.text, word.stem) for word in part.words]
-        amounts += [replace(one, start=one.start + at, end=one.end + at) for one in part.quantities]
-        moments += [replace(one, start=one.start + at, end=one.end + at) for one in part.dates]
-        at += len(part.text) + 1
-    written, text = "\n".join(part.written for part in parts), "\n".join(part.text for part in parts)
-    return Reading(written, text, tuple(words), tuple(amounts), tuple(moments))
+@dataclass(frozen=True)
+class Together:
+    """What several texts say, each read by itself and on a line of its own: no date, name or sentence goes from one to
+    the next; words are neighbours across them. To be compared with as a `Reading` is, but nothing is read anew."""
+
+    several: tuple[Reading, ...]
+
+    @cached_property
+    def written(self) -> str:
+        return "\n".join(each.written for each in self.several)
+
+    @cached_property
+    def words(self) -> tuple[Word, ...]:
+        """Of all texts in order; their places are those in their own text."""
+        return tuple(chain.from_iterable(each.words for each in self.several))
+
+    @cached_property
+    def dates(self) -> tuple[Date, ...]:
+        return tuple(chain.from_iterable(each.dates for each in self.several))
+
+    @cached_property
+    def placed(self) -> tuple[Placed, ...]:
+        return tuple(chain.from_iterable(each.placed for each in self.several))
+
+    @cached_property
+    def names(self) -> tuple[Name, ...]:
+        return tuple(chain.from_iterable(each.names for each in self.several))
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        return frozenset().union(*(each.keys for each in self.several))
+
+    @cached_property
+    def forms(self) -> frozenset[str]:
+        seams = [names.joined(self.words[max(0, at - 2) : at + 2]) for at in self._seams]
+        return frozenset().union(*(each.forms for each in self.several), *seams)
+
+    @cached_property
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        seams = [pairwise(word.stem for word in self.words[max(0, at - 1) : at + 1]) for at in self._seams]
+        return frozenset().union(*(each.pairs for each in self.several), *seams)
+
+    @cached_property
+    def trigrams(self) -> frozenset[str]:
+        low = [each.text.lower() for each in self.several]
+        whole, ends = "\n".join(low), accumulate(len(one) + 1 for one in low[:-1])
+        seams = [whole[at : at + 3] for end in ends for at in range(max(0, end - 3), end) if at + 3 <= len(whole)]
+        return frozenset(seams).union(*(each.trigrams for each in self.several))
+
+    @cached_property
+    def _seams(self) -> tuple[int, ...]:
+        """How many words stand before each text but the first."""
+        return tuple(accumulate(len(each.words) for each in self.several[:-1]))
+
+    @cached_property
+    def clauses(self) -> Clauses:
+        return negation.together([each.clauses for each in self.several])
+
+
+def together(texts: Sequence[str]) -> Reading | Together:
+    """What one or several texts say."""
+    return read(texts[0]) if len(texts) == 1 else Together(tuple(read(text) for text in texts))
 
 
 def _blanked(text: str, spans: list[tuple[int, int]]) -> str:
@@ -141,21 +191,25 @@ def _blanked(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def _words(text: str) -> list[Word]:
+    if not short_forms.may_contract(text):
+        return words(text, key)
     found: list[Word] = []
-    for word in words(text):
-        parts = short_forms.expanded(word.text) if not word.text.isalnum() or word.text.lower() == "cannot" else ()
+    for word in words(text, key):
+        parts = short_forms.expanded(word.text)
         if not parts:
-            found.append(Word(word.start, word.end, word.text, key(word.stem)))
+            found.append(word)
         for n, (part, at) in enumerate(parts):
             end = word.start + parts[n + 1][1] if n + 1 < len(parts) else word.end
             written = part.capitalize() if n == 0 and word.text[0].isupper() else part
-            found.append(Word(word.start + at, end, written, key(stem(part))))
+            found.append(Word(word.start + at, end, written, key(part)))
     return found
 
 
 @lru_cache(maxsize=65536)
-def key(stemmed: str) -> str:
-    """Under what a stem is compared: irregular forms as their base, British spelling as American."""
+def key(word: str) -> str:
+    """Under what a word is compared: its stem, of irregular forms that of their base, of British spelling that of
+    American."""
+    stemmed = stem(word)
     base = _BASES.get(stemmed, stemmed)
     if len(base) > 4:
         for british, american in _BRITISH:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence, Set
 
-from rag.language import STOPWORDS, Word, stem
+from rag.language import STOPWORDS, Word, listed, stem
 
 _CONTRACTIONS = {
     "can't": "can not", "won't": "will not", "shan't": "shall not", "ain't": "is not", "let's": "let us",
@@ -34,30 +34,9 @@ _IRREGULAR = {
 }  # fmt: skip
 _CLIPPED_AT_LEAST = 4  # letters of a clipped word, but of …
 _CLIPPED_SHORT = frozenset(
-    [
-        "app",
-        "apps",
-        "doc",
-        "docs",
-        "env",
-        "dev",
-        "lib",
-        "libs",
-        "var",
-        "dir",
-        "ref",
-        "org",
-        "ops",
-        "gov",
-        "lab",
-        "exam",
-        "ad",
-        "gym",
-        "fig",
-        "vol",
-        "ed",
-        "est",
-    ]
+    listed("""
+        app apps doc docs env dev lib libs var dir ref org ops gov lab exam ad gym fig vol ed est
+    """)
 )
 _DOTTED = re.compile(r"\b(?:[A-Za-z]\.){2,}")
 
@@ -67,8 +46,15 @@ def undotted(text: str) -> str:
     return _DOTTED.sub(lambda match: match.group().replace(".", "").ljust(len(match.group())), text)
 
 
+def may_contract(text: str) -> bool:
+    """Whether a text may hold a contraction."""
+    return "'" in text or "’" in text or "cannot" in text.lower()
+
+
 def expanded(word: str) -> tuple[tuple[str, int], ...]:
     """The words that a contraction is short for, each with where in it it begins; none for what is no contraction."""
+    if not may_contract(word):
+        return ()
     low = word.lower().replace("’", "'")
     if low in _CONTRACTIONS:
         first, *rest = _CONTRACTIONS[low].split()

@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 failed or not healthy, 2 wrong usage, 3 done but some item
 """
 
 import contextlib
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from rag import __version__
 from rag.cli import interrupts, output
 from rag.cli.options import common, wants_traceback
 from rag.errors import RagError
+from rag.interpreter import tune
 
 COMMANDS = {  # name → module, summary; the summaries stand here so that `rag --help` reads no command
     "ingest": ("ingest", "Take in files, folders, pages, and rows of databases."),
@@ -94,8 +94,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The console script."""
-    # Libraries allocate while they load: of a cold search's 620 ms of processor time 40 went to looking for garbage.
-    gc.set_threshold(50_000, 20, 100)
+    tune()
     told = tell(sys.argv[1:])
     if told.command in ENDS_AT_ONCE:
         # All is closed and written by now; taking a hundred thousand objects apart would cost another 90 ms.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli import ingest, interrupts, options, output
-from rag.cli.evaluation import told
-from rag.cli.intake import Intake
+from rag.cli.progress import told
 from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -78,7 +77,6 @@ def command(
     those with an answer. Both are kept with the collection, and every `rag ask` that names no threshold of its own
     uses them.
     """
-    from rag.corpus import Origin
     from rag.questions import TUNING, chosen, is_folder, of_dataset, of_folder
 
     if max_refused is not None and min_precision is not None:
@@ -102,10 +100,8 @@ def command(
         if show or reset:
             return _kept(app, json=json, reset=reset)
         assert read is not None
-        if collection is None and read.folder is not None:
-            report = ingest.ingest(app, Intake((str(read.folder.corpus),)), Origin("local"))
-            if report.stopped:
-                return interrupts.CODE
+        if collection is None and read.folder is not None and not ingest.folder(app, read.folder):
+            return interrupts.CODE
         found = _calibrated(app, read, max_refused, min_precision, hide=hide, folds=folds)
         if not dry_run:
             _keep(app, found.settings())

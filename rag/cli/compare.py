@@ -1,4 +1,4 @@
-"""`rag compare ask|judge|results|list`: two answers to one question, judged without knowing whose they are."""
+"""`rag compare ask|judge|difference|results|list`: two answers to one question, judged blind, or held side by side."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -118,6 +118,35 @@ def judge(named: tuple[str, ...], choice: str | None, comment: str | None, json:
     output.say("every pair of this experiment is judged: rag compare results " + output.one_line(named[0]))
 
 
+@command.command("difference")
+@click.argument("later", type=options.TEXT, metavar="ID")
+@click.argument("earlier", required=False, type=options.TEXT, metavar="[EARLIER]")
+@options.as_json
+@options.common
+def difference(later: str, earlier: str | None, json: bool) -> None:
+    """Show how a logged answer differs from an EARLIER one: passages and why, words, scores, time.
+
+    Without EARLIER from the one that it replays. Nothing is asked again; `rag replay` does that.
+    """
+    from rag.cli import replay
+    from rag.differences import difference as differs
+    from rag.shapes.replays import difference_json
+    from rag.store import interactions as store
+
+    with options.opened(options.settings()) as app:
+        asker = app.local()
+        with app.database.read() as connection:
+            second = store.get(connection, asker.tenant_id, later)
+            if earlier is None and second.replays_id is None:
+                raise WrongUsage(f"interaction {second.id} replays none: name the one to compare it with")
+            first = store.get(connection, asker.tenant_id, earlier or second.replays_id or "")
+        found = differs(app.database, app.access, first, second, asker)
+    if json:
+        output.print_json(difference_json(found))
+    else:
+        replay.tell(found)
+
+
 @command.command("results")
 @click.argument("experiment", required=False, type=options.TEXT, metavar="[EXPERIMENT]")
 @click.option("--user", type=options.TEXT, help="Only this person's judgements.")
@@ -172,7 +201,7 @@ def results(experiment: str | None, user: str | None, json: bool) -> None:
 
 
 @command.command("list")
-@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="So many at most.")
+@options.most(20)
 @options.as_json
 @options.common
 def listing(limit: int, json: bool) -> None:

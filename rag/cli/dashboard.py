@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from rag.cli import options, output
-from rag.cli.logs import MOMENT
+from rag.cli.choosing import MOMENT
 
 if TYPE_CHECKING:
     from rag.insight.figures import Dashboard, Figures

@@ -29,7 +29,7 @@ def command() -> None:
 @options.collection
 @click.option("--level", type=click.Choice(LEVELS), help="Only duplicates of this level.")
 @click.option("--chunks", is_flag=True, help="Chunks in place of documents.")
-@click.option("-n", "--limit", default=100, show_default=True, type=click.IntRange(1), help="So many at most.")
+@options.most(100)
 @click.option("--after", metavar="ID", default=0, type=click.IntRange(0), help="Begin behind this decision.")
 @options.as_json
 @options.common

@@ -23,7 +23,7 @@ def command() -> None:
 @command.command("list")
 @options.collection
 @options.where
-@click.option("-n", "--limit", default=50, show_default=True, type=click.IntRange(1), help="So many at most.")
+@options.most(50)
 @click.option("--after", default=0, metavar="ID", type=click.IntRange(0), help="Begin behind this id.")
 @click.option("--removed", is_flag=True, help="Those that were removed and can be restored.")
 @click.option(

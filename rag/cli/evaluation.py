@@ -1,7 +1,6 @@
 """`rag eval FOLDER`: a BEIR folder becomes a collection of its own, its judged questions metrics, and those a run."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +9,16 @@ import click
 
 from rag.cli import ingest, interrupts, options, output
 from rag.cli.fusing import fused
+from rag.cli.progress import told
 from rag.cli.refining import refined
-from rag.errors import Conflict, RagError, WrongUsage
+from rag.errors import RagError, WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.evaluate import Folder, Searched, Way
-    from rag.search import OpenCollection
+    from rag.evaluate import Folder, Way
     from rag.store.evaluations import Evaluation, JudgedQuery
-    from rag.types import Example, MetadataValue
+    from rag.types import MetadataValue
 
-EVERY_S = 5.0
 WORST = 10
 DEFAULT = "run"
 COMMANDS = {  # name → module, what it is called there; read when they are called
@@ -146,12 +144,11 @@ def run(
     With --answers the extractive generator answers every question, or is not asked where too little was found, as with
     `rag ask`; nothing of that is logged.
     """
-    from rag.cli.intake import Intake
-    from rag.cli.runs import stored, tell_comparison
-    from rag.corpus import Origin
-    from rag.evaluate import METRICS, Way, read_folder
+    from rag.cli.runs import tell_comparison
+    from rag.evaluate import Way, read_folder
+    from rag.measuring import stored
     from rag.metrics import metric
-    from rag.runs import compare
+    from rag.runs import METRICS, compare
     from rag.shapes.evaluations import comparison_json, evaluation_json, judged_query_json
 
     if not folder.exists():
@@ -173,15 +170,12 @@ def run(
     chosen = options.settings(mode=mode, collection=read.collection, reranker=rerank, **refining)
     with options.opened(chosen, create=True) as app:
         check_names(app, name, against, run_file)
-        report = ingest.ingest(app, Intake((str(read.corpus),)), Origin("local"))
-        if report.stopped:
+        if not ingest.folder(app, read):
             return interrupts.CODE
-        for failure in report.failures:
-            output.note(f"not in the collection: {output.one_line(failure.reason)}")
         way = Way(chosen.mode, app.fusion(asked=fusing), app.reranker(), app.refining())
         kept, queries = measure(app, read, way, name, wanted, limit)
         answered = judge_answers(app, read, way, limit) if with_answers else None
-        other = stored(app, against) if against is not None else None
+        other = stored(app.database, app.tenant_id, against) if against is not None else None
     if run_file is not None:
         from rag import trec
 
@@ -223,21 +217,12 @@ def run(
 def check_names(app: "App", name: str | None, against: str | None, run_file: Path | None) -> None:
     """Raise what could only be raised after the work was done: names that are taken or unknown, files without a
     folder."""
-    from rag.errors import NotFound
-    from rag.store import evaluations as store
+    from rag.measuring import check_free, stored
 
-    tenant_id = app.tenant_id
-    with app.database.read() as connection:
-        if name is not None:
-            store.check_name(name)
-            try:
-                store.get(connection, tenant_id, name)
-            except NotFound:
-                pass
-            else:
-                raise Conflict(f"there is a run {name!r} already; give another --name")
-        if against is not None:
-            store.get(connection, tenant_id, against)
+    if name is not None:
+        check_free(app.database, app.tenant_id, name)
+    if against is not None:
+        stored(app.database, app.tenant_id, against)
     if run_file is not None and not run_file.absolute().parent.is_dir():
         raise WrongUsage(f"there is no folder {output.safe(str(run_file.absolute().parent))}")
 
@@ -246,80 +231,12 @@ def measure(
     app: "App", folder: "Folder", way: "Way", name: str | None, names: Sequence[str], limit: int | None
 ) -> "tuple[Evaluation, list[JudgedQuery]]":
     """Search for every judged query, and keep the run."""
-    opened = app.opened()
-    found, queries = searched_for(app, opened, folder.judged[:limit], way, names)
-    return keep(app, opened, found, queries, way, name, names, folder.name, folder.judged, {"limit": limit}), queries
+    from rag.measuring import keep, searched_for
 
-
-def searched_for(
-    app: "App", opened: "OpenCollection", examples: "Sequence[Example]", way: "Way", names: Sequence[str]
-) -> "tuple[Searched, list[JudgedQuery]]":
-    """What a search finds for every example, and its metrics."""
-    from rag.evaluate import searched
-    from rag.runs import judged
-
-    found = searched(opened, examples, way, app.local(), told("queries"))
-    return found, judged(examples, found.rankings, names, found.latency_ms)
-
-
-def way_json(app: "App", opened: "OpenCollection", way: "Way") -> "dict[str, MetadataValue]":
-    """How questions are searched, as a run keeps it."""
-    from rag.evaluate import EVERYDAY
-
-    return {
-        "embedder": opened.collection.embedder,
-        "fusion": way.fusion.method,
-        "alpha": way.fusion.alpha,
-        "rrf_k": way.fusion.rrf_k,
-        "depth": way.fusion.depth,
-        "k": EVERYDAY,
-        "ranked": way.deep,
-        "reranker": app.settings.reranker if way.reranker is not None else "",
-        "rerank_depth": way.refining.rerank_depth,
-        "diversify": way.refining.diversify,
-        "per_document": way.refining.per_document,
-        "neighbours": way.refining.neighbours,
-    }
-
-
-def keep(
-    app: "App",
-    opened: "OpenCollection",
-    found: "Searched",
-    queries: "Sequence[JudgedQuery]",
-    way: "Way",
-    name: str | None,
-    names: Sequence[str],
-    folder: str,
-    judged: "Sequence[Example]",
-    settings: "Mapping[str, MetadataValue]",
-) -> "Evaluation":
-    """Keep what was found for judged questions as a run; `judged` are all of the folder, or set, of this name."""
-    from rag import __version__
-    from rag.runs import averaged, digest_of, figures, latency
-    from rag.store import evaluations as store
-
-    tenant_id = app.tenant_id
-    with app.database.write() as connection:
-        return store.add(
-            connection,
-            tenant_id,
-            store.NewEvaluation(
-                name=name or store.free_name(connection, tenant_id, folder, way.mode),
-                folder=folder,
-                digest=app.database.digest(digest_of(judged)),
-                mode=way.mode,
-                settings={**way_json(app, opened, way), **settings},
-                version=__version__,
-                metrics=figures(averaged(queries, names)),
-                latency_ms=latency(queries),
-                collection_id=opened.collection.id,
-                collection=opened.collection.name,
-                position=found.position,
-                generation=found.generation,
-            ),
-            queries,
-        )
+    opened, me = app.opened(), app.local()
+    found, queries = searched_for(opened, folder.judged[:limit], way, names, me, told("queries"))
+    limited: dict[str, MetadataValue] = {"limit": limit}
+    return keep(app, me, opened, found, queries, way, name, names, folder.name, folder.judged, limited), queries
 
 
 def to_mlflow(
@@ -366,19 +283,6 @@ def judge_answers(app: "App", folder: "Folder", way: "Way", limit: int | None) -
     asking = Asking(app.settings.passages, app.abstaining())
     found = answered(answering, asked, way, asking, app.local(), told("answers"), scorers)
     return answers(answering.generator.name, found)
-
-
-def told(what: str) -> Callable[[int, int], None]:
-    """Says on standard error every few seconds how far it is."""
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= EVERY_S:
-            last = time.monotonic()
-            output.note(f"{done:,} of {total:,} {what}")
-
-    return tell
 
 
 # ── what people read ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -49,7 +49,7 @@ def run(config: Path, questions: str, name: str | None, collection: str | None, 
     """
     from threading import Event
 
-    from rag.cli.evaluation import told
+    from rag.cli.progress import told
     from rag.experimenting import run as put
     from rag.experiments import read
     from rag.shapes.experiments import table_json
@@ -66,10 +66,8 @@ def run(config: Path, questions: str, name: str | None, collection: str | None, 
     with options.opened(chosen, create=create) as app:
         if own is not None and collection is None:
             from rag.cli import ingest
-            from rag.cli.intake import Intake
-            from rag.corpus import Origin
 
-            if ingest.ingest(app, Intake((str(own.corpus),)), Origin("local")).stopped:
+            if not ingest.folder(app, own):
                 return interrupts.CODE
         examples: Sequence[Example] = _examples(app, questions) if own is None else own.examples
         cancel = Event()
@@ -112,7 +110,7 @@ def _examples(app: "App", questions: str) -> "Sequence[Example]":
 
 
 @command.command("list")
-@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="So many at most.")
+@options.most(20)
 @options.as_json
 @options.common
 def listing(limit: int, json: bool) -> None:
@@ -235,7 +233,7 @@ def _cell(cell: "Cell", first: bool) -> tuple[str, ...]:
         *mean,
         f"{differs.mean.value:+.4g}",
         f"[{differs.mean.low:+.4g}, {differs.mean.high:+.4g}]",
-        "<0.0001" if p < 0.0001 else f"{p:.4f}",
+        output.p_value(p),
         str(cell.n),
     )
 

@@ -1,6 +1,6 @@
 """`rag gate SET`: judged questions put to the present settings; exit code 1 where they do worse than they must."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,12 @@ from rag.errors import NotFound, WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.evaluate import Way
-    from rag.gate import Bound, Gate
+    from rag.gating import Progress
     from rag.questions import QuestionSet
     from rag.store.datasets import Split
-    from rag.store.evaluations import JudgedQuery
-    from rag.types import MetadataValue
 
 MAX_DROP = 0.02  # as in rag.gate, which would import numpy; a test compares them
 WORST = 10
-FIRST = "ndcg_cut_10"  # as in rag.runs
 SPLITS = ("train", "validation", "test")
 
 
@@ -122,23 +118,15 @@ def command(
     answers, just as `rag ask` does, and nothing is logged. Prints a report in Markdown. Exit code 0: every bound holds;
     1: one does not; 2: the call itself is wrong, as for a metric or a run that there is not.
     """
-    from rag.evaluate import Way
-    from rag.gate import bounds, check, markdown, of_answers
+    from rag.gate import bounds, markdown
+    from rag.gating import Demand, checked, run, way
     from rag.questions import GATING, chosen, is_folder, of_folder
     from rag.scorers import names as scorer_names
     from rag.shapes.gates import gate_json
 
-    known = scorer_names()
-    wanted = bounds(least, most, known)
-    if not wanted and against is None:
-        raise WrongUsage("nothing to hold the set to: give --min METRIC=X, --max METRIC=X or --against RUN")
+    demand = Demand(bounds(least, most, scorer_names()), compared, against, max_drop, with_answers, name, worst)
     if report is not None and not report.absolute().parent.is_dir():
         raise WrongUsage(f"there is no folder {output.safe(str(report.absolute().parent))}")
-    if compared and against is None:
-        raise WrongUsage("--metric names what is held against an earlier run: give --against RUN")
-    for each in compared:
-        check(each, known)
-    held = tuple(dict.fromkeys([*(bound.metric for bound in wanted), *compared])) or (FIRST,)
     own = of_folder(Path(set_)) if is_folder(set_) else None
     if own is not None and splits:
         raise WrongUsage("--split is for datasets; of a folder qrels/test.tsv is read")
@@ -149,19 +137,15 @@ def command(
         options.settings(**flags, collection=collection or (own and own.collection)),
         create=own is not None and collection is None,
     ) as app:
-        earlier = _earlier(app, name, against)
+        checked(app, app.local(), demand)
         if own is not None and collection is None:
-            from rag.cli.intake import Intake
-            from rag.corpus import Origin
-
             assert own.folder is not None
-            if ingest.ingest(app, Intake((str(own.folder.corpus),)), Origin("local")).stopped:
+            if not ingest.folder(app, own.folder):
                 return interrupts.CODE
         questions = own or _dataset(app, set_, chosen(splits, GATING))
         held_in = _known(app, collection or questions.collection)
-        asked = with_answers or any(of_answers(each, known) for each in held)
-        way = Way(app.settings.mode, app.fusion(held_in, asked=fusing), app.reranker(), app.refining())
-        gate = _gate(app, questions, held_in, way, wanted, held, asked, earlier, against, max_drop, name, worst)
+        searching = way(app, held_in, app.tenant_id, fusing)
+        gate = run(app, app.local(), questions, held_in, searching, demand, _told())
     written = markdown(gate)
     if report is not None:
         try:
@@ -172,16 +156,12 @@ def command(
     return 0 if gate.passed else 1
 
 
-def _earlier(app: "App", name: str | None, against: str | None) -> "list[JudgedQuery] | None":
-    """What the earlier run found. Raises WrongUsage where there is no such run, Conflict for a name that is taken."""
-    from rag.cli.evaluation import check_names
-    from rag.cli.runs import stored
+def _told() -> "Progress":
+    """Says on standard error how far the searches and the answers are."""
+    from rag.cli.progress import told
 
-    try:
-        check_names(app, name, against, None)
-        return None if against is None else stored(app, against)[1]
-    except NotFound as error:
-        raise WrongUsage(f"--against: {error}") from error
+    tell = {"queries": told("queries"), "answers": told("answers")}
+    return lambda what, done, total: tell[what](done, total)
 
 
 def _known(app: "App", collection: str) -> str:
@@ -199,111 +179,3 @@ def _dataset(app: "App", named: str, splits: "Sequence[Split]") -> "QuestionSet"
         return of_dataset(app.database, app.tenant_id, named, splits)
     except NotFound as error:
         raise WrongUsage(f"{error}; a folder is written with its path: ./{output.safe(named)}") from error
-
-
-def _gate(
-    app: "App",
-    questions: "QuestionSet",
-    collection: str,
-    way: "Way",
-    wanted: "Sequence[Bound]",
-    held: Sequence[str],
-    asked: bool,
-    earlier: "Sequence[JudgedQuery] | None",
-    against: str | None,
-    max_drop: float,
-    name: str | None,
-    n: int,
-) -> "Gate":
-    """Search, ask, and hold what was measured against the bounds and the earlier run."""
-    from rag import gate
-    from rag.cli.evaluation import keep, searched_for, way_json
-    from rag.runs import METRICS
-    from rag.scorers import names as scorer_names
-    from rag.significance import mean
-
-    bounded = [one for one in held if not gate.of_answers(one, scorer_names())]
-    names = tuple(dict.fromkeys([*bounded, *METRICS]))
-    opened = app.opened(collection)
-    found, queries = searched_for(app, opened, questions.judged, way, names)
-    values: dict[str, Mapping[str, float]] = {}
-    if queries:
-        values |= gate.retrieved(queries, names)
-    settings = way_json(app, opened, way)
-    if asked:
-        told, more = _answers(app, questions, collection, way, held)
-        values |= told
-        settings |= more
-    if name is not None:
-        if not queries:
-            raise WrongUsage("a run is kept of questions whose relevant documents are known; this set has none")
-        kept = [_with(query, values, names) for query in queries]
-        keep(app, opened, found, kept, way, name, names, questions.name, questions.examples, settings)
-    before = _comparable(questions, earlier) if earlier is not None else {}
-    drops = gate.drops(values, before, max_drop)
-    of_drop = {one.metric: one for one in drops}
-    means = {key: mean(list(each.values())) for key, each in values.items() if key not in held}
-    return gate.Gate(
-        name=questions.name,
-        collection=collection,
-        questions=len(questions.examples),
-        held=gate.hold(values, wanted),
-        drops=tuple(one for one in drops if one.metric in held),
-        against=against,
-        worst_by=held[0],
-        worst=gate.worst(
-            {one.id: one.question for one in questions.examples}, values.get(held[0], {}), before.get(held[0], {}), n
-        ),
-        settings=settings,
-        others=tuple(gate.Other(key, one, of_drop.get(key)) for key, one in means.items() if one is not None),
-        uncompared=tuple(key for key in held if earlier is not None and key not in of_drop),
-    )
-
-
-def _answers(
-    app: "App", questions: "QuestionSet", collection: str, way: "Way", wanted: Sequence[str]
-) -> "tuple[dict[str, dict[str, float]], dict[str, MetadataValue]]":
-    """Every question asked as `rag ask` asks it: what came of it by metric and question, and who answered."""
-    from rag.cli.evaluation import told
-    from rag.evaluate import Asking, answered
-    from rag.questions import said
-    from rag.scorers import WITH_REFERENCE
-    from rag.scorers import names as scorer_names
-
-    settings = app.settings
-    further = [name for name in wanted if name.partition(":")[0] in scorer_names()]
-    references = WITH_REFERENCE if any(one.answers or one.relevant for one in questions.examples) else ()
-    scorers = app.scorers([*dict.fromkeys([*settings.scorers, *references, *further])])
-    answering = app.answering(collection)
-    asking = Asking(settings.passages, app.abstaining(collection), app.generation(), strict=settings.strict == "on")
-    found = answered(answering, questions.examples, way, asking, app.local(), told("answers"), scorers)
-    threshold = None if asking.abstaining is None else asking.abstaining.threshold
-    return said(found), {
-        "generator": answering.generator.name,
-        "template": answering.template.version,
-        "passages": settings.passages,
-        "abstain_threshold": threshold,
-    }
-
-
-def _with(query: "JudgedQuery", values: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> "JudgedQuery":
-    """The query with its answer's metrics beside those of its ranking."""
-    from dataclasses import replace
-
-    said = {key: each[query.id] for key, each in values.items() if key not in names and query.id in each}
-    return replace(query, metrics={**query.metrics, **said})
-
-
-def _comparable(questions: "QuestionSet", earlier: "Sequence[JudgedQuery]") -> dict[str, dict[str, float]]:
-    """The earlier run's metrics by question, of those that were judged as they are now. Raises WrongUsage where none
-    was."""
-    now = {one.id: one for one in questions.examples}
-    before: dict[str, dict[str, float]] = {}
-    for query in earlier:
-        same = now.get(query.id)
-        if same is not None and same.question == query.question and dict(same.relevant) == dict(query.relevant):
-            for name, value in query.metrics.items():
-                before.setdefault(name, {})[query.id] = value
-    if not before:
-        raise WrongUsage("the earlier run has no question that is judged as in this set; keep one of this set: --name")
-    return before

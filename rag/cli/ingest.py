@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.batches import Failure, Told
     from rag.cli.intake import Intake
     from rag.corpus import Arrival, Corpus, Origin, Progress, Report
+    from rag.evaluate import Folder
     from rag.store.decisions import StoredDecision
     from rag.types import Outcome
 
@@ -182,6 +183,17 @@ def ingest(app: "App", intake: "Intake", origin: "Origin", told: "Told" = lambda
     app.let_go_of_models()  # the index is built without them: the peak of memory is not that of both
     app.publish_due(collection)
     return report
+
+
+def folder(app: "App", judged: "Folder") -> bool:
+    """Take in the documents of a BEIR folder, and say which are not in the collection; False when it was stopped."""
+    from rag.cli.intake import Intake
+    from rag.corpus import Origin
+
+    report = ingest(app, Intake((str(judged.corpus),)), Origin("local"))
+    for failure in report.failures:
+        output.note(f"not in the collection: {output.one_line(failure.reason)}")
+    return not report.stopped
 
 
 def begun(arrivals: "Iterable[Arrival]") -> "Iterator[Arrival]":

@@ -31,7 +31,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only jobs that stand so.")
-@click.option("-n", "--limit", default=50, show_default=True, type=click.IntRange(1), help="So many at most.")
+@options.most(50)
 @click.option("--before", metavar="ID", type=click.IntRange(1), help="Begin behind this id.")
 @options.as_json
 @options.common

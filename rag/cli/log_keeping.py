@@ -84,7 +84,8 @@ def erase(interaction_ids: tuple[str, ...], yes: bool, json: bool, **narrowed: o
     """Blank the words of interactions: those named, or those that all of the filters mean.
 
     Question, answer, prompt and all that scorers, feedback and reviews say in words go for good; figures, digests and
-    the places of passages stay. Nothing is erased without --yes. The audit trail keeps who, when and how many.
+    the places of passages stay. Versions of datasets that hold some of them are named: they keep what they hold until
+    they are removed. Nothing is erased without --yes. The audit trail keeps who, when and how many.
     """
     from rag.errors import WrongUsage
     from rag.store import forgetting
@@ -97,12 +98,15 @@ def erase(interaction_ids: tuple[str, ...], yes: bool, json: bool, **narrowed: o
         asker = app.local()
         with app.database.read() as connection:
             ids = forgetting.erasable(connection, asker.tenant_id, query, interaction_ids)
-            found = forgetting.told(connection, ids)
+            found = forgetting.told(connection, asker.tenant_id, ids)
         done = forgetting.erase(app.database, asker.tenant_id, ids, actor=asker.user, asked=query) if yes else 0
     if json:
-        output.print_json({"interactions": found.interactions, "erased": done})
+        output.print_json({"interactions": found.interactions, "erased": done, "datasets": list(found.datasets)})
         return
     output.say(f"{'erased' if yes else 'would erase'} {_told(found)}")
+    if found.datasets:
+        named = ", ".join(output.one_line(name) for name in found.datasets)
+        output.note(f"datasets keep what they were made of: {named}; `rag datasets remove NAME@NUMBER` takes one away")
     if not yes:
         output.note("nothing was erased: add --yes")
     elif done < found.interactions:

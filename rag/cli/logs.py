@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli import log_keeping, log_labels, options, output
-from rag.cli.choosing import MOMENT, Chosen, choosing, origin
+from rag.cli.choosing import Chosen, choosing, origin
 
 if TYPE_CHECKING:
     from rag.app import App
     from rag.store.database import Connection
     from rag.store.interactions import Feedback, Links, Marks, Query
     from rag.types import Interaction, Passage, Principal
-
-__all__ = ["MOMENT", "Chosen", "choosing", "command"]
 
 PAGE = 200
 

@@ -77,6 +77,11 @@ def wants_traceback(arguments: Sequence[str]) -> bool:
     return TRACEBACK in arguments
 
 
+def most(n: int) -> Callable[[F], F]:
+    """-n, for lists that are cut."""
+    return click.option("-n", "--limit", default=n, show_default=True, type=click.IntRange(1), help="So many at most.")
+
+
 as_json = click.option("--json", "json", is_flag=True, help="Print one JSON object.")
 collection = click.option("--collection", type=TEXT, metavar="NAME", help="Collection.  [default: default]")
 mode = click.option("--mode", type=click.Choice(MODES), help="How passages are found.  [default: hybrid]")

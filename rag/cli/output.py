@@ -130,6 +130,11 @@ def shown_uri(uri: str) -> str:
     return one_line(str(path) + (f"#{unquote(parts.fragment)}" if parts.fragment else ""))
 
 
+def p_value(p: float) -> str:
+    """The p of a test, as tables show it."""
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Print a table of safe texts; the columns numbered in `right` are set flush right."""
     if is_terminal():

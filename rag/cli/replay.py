@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli import options, output
+from rag.cli.choosing import MOMENT
 from rag.cli.fusing import fused
-from rag.cli.logs import MOMENT
 from rag.cli.refining import refined
 from rag.errors import WrongUsage
 

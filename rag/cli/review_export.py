@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from rag.cli import options
-from rag.cli.datasets import SPLITS, corpus, exported, form, made_from, making, tell_made, tell_written
+from rag.cli.dataset_making import made_from, making, tell_made
+from rag.cli.datasets import SPLITS, corpus, exported, form, tell_written
 
 
 @click.command("export")

@@ -194,6 +194,7 @@ def undo(review: int, user: str | None) -> None:
 @click.option("--queue", type=options.TEXT, metavar="NAME", help="Only of this queue.")
 @click.option("--reviewer", type=options.TEXT, metavar="NAME", help="Only by this person.")
 @click.option("--label", type=options.TEXT, metavar="NAME", help="Only with this label.")
+@click.option("--tag", type=options.TEXT, metavar="TAG", help="Only with this tag.")
 @click.option("--corrected/--not-corrected", default=None, help="Only with a corrected answer, or only without.")
 @click.option("--since", type=MOMENT, help="Only from this moment on: 2026-01-31, 12h, 7d.")
 @click.option("--until", type=MOMENT, help="Only before this moment.")
@@ -205,6 +206,7 @@ def listed(
     queue: str | None,
     reviewer: str | None,
     label: str | None,
+    tag: str | None,
     corrected: bool | None,
     since: datetime | None,
     until: datetime | None,
@@ -214,7 +216,7 @@ def listed(
     """List reviews, the newest first."""
     from rag.store import reviews as store
 
-    query = store.Query(queue, reviewer, None, label, corrected, since, until, history)
+    query = store.Query(queue, reviewer, None, label, corrected, since, until, history, tag)
     with options.opened(options.settings()) as app:
         me = app.local()
         with app.database.read() as connection:

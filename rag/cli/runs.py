@@ -21,7 +21,7 @@ LOSSES = 5  # queries that lost most, of a comparison
 
 @click.command("list")
 @click.option("--folder", type=options.TEXT, metavar="NAME", help="Only runs over a folder of this name.")
-@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="So many at most.")
+@options.most(20)
 @options.as_json
 @options.common
 def listing(folder: str | None, limit: int, json: bool) -> None:
@@ -140,8 +140,8 @@ def take_in(file: Path, folder: Path, name: str | None, names: tuple[str, ...], 
     Every judged query counts: one that FILE lacks scores zero.
     """
     from rag import __version__, trec
-    from rag.evaluate import METRICS, read_folder
-    from rag.runs import averaged, digest_of, figures, judged
+    from rag.evaluate import read_folder
+    from rag.runs import METRICS, averaged, digest_of, figures, judged
     from rag.shapes.evaluations import evaluation_json, judged_query_json
     from rag.store import evaluations as store
 
@@ -242,12 +242,9 @@ def remove(run: str, json: bool) -> None:
 
 def stored(app: "App", run: str) -> "tuple[Evaluation, list[JudgedQuery]]":
     """A run and its queries. Raises NotFound."""
-    from rag.store import evaluations as store
+    from rag import measuring
 
-    tenant_id = app.tenant_id
-    with app.database.read() as connection:
-        kept = store.get(connection, tenant_id, run)
-        return kept, store.queries(connection, kept.id)
+    return measuring.stored(app.database, app.tenant_id, run)
 
 
 def measured_by(
@@ -280,7 +277,7 @@ def tell_comparison(first: "Evaluation", second: "Evaluation", compared: "Compar
             f"{row.second:.4f}",
             f"{row.difference.mean.value:+.4f}",
             f"[{row.difference.mean.low:+.4f}, {row.difference.mean.high:+.4f}]",
-            _p(row.difference.p),
+            output.p_value(row.difference.p),
             str(row.difference.wins),
             str(row.difference.losses),
         ]
@@ -289,7 +286,7 @@ def tell_comparison(first: "Evaluation", second: "Evaluation", compared: "Compar
     if several:
         headings.insert(6, "p (Holm)")
         for cell, row in zip(cells, compared.metrics, strict=True):
-            cell.insert(6, "–" if row.p_holm is None else _p(row.p_holm))
+            cell.insert(6, "–" if row.p_holm is None else output.p_value(row.p_holm))
     output.table(headings, cells, right=range(1, len(headings)))
     if several:
         output.say(
@@ -310,7 +307,3 @@ def tell_comparison(first: "Evaluation", second: "Evaluation", compared: "Compar
         ]
         name = compared.metrics[0].metric
         output.table(["lost most", f"{name} before", "after", "question"], rows, right=[1, 2])
-
-
-def _p(value: float) -> str:
-    return "<0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli import interrupts, options, output
-from rag.cli.logs import MOMENT
+from rag.cli.choosing import MOMENT
 from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.scoring import References, Tally
+
+
+TOLD_S = 60.0  # at the end: for so long whoever is told of low scores is waited for
 
 
 @click.command("score")
@@ -69,7 +72,7 @@ def command(
     known = _known(chosen.scorers, references)
     query, cancel = Query(since=since, until=until, collection=collection), Event()
     with options.opened(chosen) as app:
-        scorers = app.scorers(chosen.scorers)
+        scorers, outgoing = app.scorers(chosen.scorers), app.outboxes()
         with app.database.read() as connection:
             total = store.count(connection, app.tenant_id, query)
 
@@ -88,7 +91,10 @@ def command(
                 known=known,
                 cancel=cancel,
                 progress=show,
+                heard=app.rescored,
             )
+        if outgoing.webhook is not None:
+            outgoing.webhook.close(TOLD_S)
     if json:
         rows = [_tally_json(tally) for tally in tallies]
         output.print_json({"interactions": total, "stopped": cancel.is_set(), "metrics": rows})
@@ -117,7 +123,7 @@ def _known(names: Sequence[str], folder: Path | None) -> "References | None":
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, plain lines elsewhere; on standard error either way."""
     if not sys.stderr.isatty():
-        from rag.cli.evaluation import told
+        from rag.cli.progress import told
 
         line = told("interactions")
         yield lambda done: line(done, total)

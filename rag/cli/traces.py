@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from rag.cli import options, output
-from rag.cli.logs import MOMENT
+from rag.cli.choosing import MOMENT
 from rag.errors import RagError, WrongUsage
 
 if TYPE_CHECKING:
@@ -105,7 +105,11 @@ def _opened(target: str) -> Iterator[TextIO]:
     path = Path(target)
     if not path.absolute().parent.is_dir():
         raise WrongUsage(f"there is no folder {output.safe(str(path.absolute().parent))}")
-    with path.open("w", encoding="utf-8") as file:
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(f"{output.safe(str(path))} cannot be written: {error.strerror}") from error
+    with file:
         yield file
 
 

@@ -51,9 +51,7 @@ def command(
     is kept with the collection if the gain's 95 % interval lies above 0; `rag collections show` shows it, and every
     search that names no other uses it.
     """
-    from rag.cli.evaluation import told
-    from rag.cli.intake import Intake
-    from rag.corpus import Origin
+    from rag.cli.progress import told
     from rag.questions import TUNING, chosen, is_folder, of_dataset, of_folder
     from rag.store import collections as store
     from rag.tune import tune
@@ -73,10 +71,8 @@ def command(
             shown = {"collection": held.name, "kept": False, "forgotten": True}
             output.print_json(shown) if json else output.say(f"{output.one_line(held.name)} is searched as others are")
             return 0
-        if collection is None and read.folder is not None:
-            report = ingest.ingest(app, Intake((str(read.folder.corpus),)), Origin("local"))
-            if report.stopped:
-                return interrupts.CODE
+        if collection is None and read.folder is not None and not ingest.folder(app, read.folder):
+            return interrupts.CODE
         opened = app.opened(held_in)
         now, told_of = app.fusion(held_in), told("searches")
         found = tune(opened, read.judged, now, app.local(), name=name, folds=folds, progress=told_of)

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 def command(once: bool, size: int) -> int:
     """Do the background jobs that are waiting.
 
-    Any number of workers may run, on one machine or several. Ctrl-C or a termination signal finishes the batch at hand
-    and gives the jobs back, so that another worker goes on at once; a second Ctrl-C stops at once. A worker that is
-    killed loses its job to another after the setting job_lease_s.
+    Between two jobs it lets new answers into the review queues. Any number of workers may run, on one machine or
+    several. Ctrl-C or a termination signal finishes the batch at hand and gives the jobs back, so that another worker
+    goes on at once; a second Ctrl-C stops at once. A worker that is killed loses its job to another after the setting
+    job_lease_s.
     """
     from rag.workers import Crew, Worker
 

@@ -26,11 +26,28 @@ from rag.api.models.jobs import Job, JobItem, JobItems
 from rag.api.models.prompts import TemplateAdded, Templates, TemplateVersion, TemplateWhole
 from rag.api.models.searching import Hit, SearchResult, WhyResult
 from rag.api.models.syncs import Sync, SyncDifference, Syncs
+from rag.client.comparing import Comparing, Otherwise
+from rag.client.datasets import Curating, Held
 from rag.client.reviews import Reviewing
 from rag.client.wire import Wire, error_of, events, form, given
 from rag.types import Metadata
 
-__all__ = ["Answering", "Asking", "Client", "Event", "How", "Reviewing", "Started", "Text", "error_of", "events"]
+__all__ = [
+    "Answering",
+    "Asking",
+    "Client",
+    "Comparing",
+    "Curating",
+    "Event",
+    "Held",
+    "How",
+    "Otherwise",
+    "Reviewing",
+    "Started",
+    "Text",
+    "error_of",
+    "events",
+]
 
 TIMEOUT_S = 60.0
 
@@ -109,6 +126,8 @@ class Client:
     ) -> None:
         self._wire = Wire(url, token=token, timeout_s=timeout_s, transport=transport)
         self.reviews = Reviewing(self._wire)
+        self.datasets = Curating(self._wire)
+        self.comparing = Comparing(self._wire)
 
     def __enter__(self) -> Self:
         return self

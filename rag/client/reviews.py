@@ -132,8 +132,8 @@ class Reviewing:
         return self._wire.shaped(Review, "POST", "/api/reviews", json=body)
 
     def saved(self, *, page: int = 100, **conditions: Word) -> Iterator[Review]:
-        """Reviews that hold, newest first: conditions are queue, reviewer, interaction, label, corrected, since, until,
-        history."""
+        """Reviews that hold, newest first: conditions are queue, reviewer, interaction, label, tag, corrected, since,
+        until, history."""
         words = given(limit=page, **conditions)
         for found in self._wire.pages(Reviews, "/api/reviews", words):
             yield from found.reviews

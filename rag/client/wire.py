@@ -9,9 +9,11 @@ import httpx
 
 from rag.api.models import Shape
 from rag.api.models.conversations import Conversations
+from rag.api.models.datasets import Datasets, DatasetVersion
 from rag.api.models.documents import Documents
 from rag.api.models.duplicates import Duplicates
 from rag.api.models.evaluations import Evaluations
+from rag.api.models.experiments import Experiments, Preferences
 from rag.api.models.interactions import Interactions
 from rag.api.models.jobs import JobItems
 from rag.api.models.reviews import ReviewItems, Reviews
@@ -20,9 +22,21 @@ from rag.shapes.problems import PROBLEM, kebab
 from rag.types import Metadata
 
 S = TypeVar("S", bound=Shape)
-P = TypeVar(
-    "P", Conversations, Documents, Duplicates, Evaluations, Interactions, JobItems, ReviewItems, Reviews
-)  # what comes in pages
+P = TypeVar(  # what comes in pages
+    "P",
+    Conversations,
+    Datasets,
+    DatasetVersion,
+    Documents,
+    Duplicates,
+    Evaluations,
+    Experiments,
+    Interactions,
+    JobItems,
+    Preferences,
+    ReviewItems,
+    Reviews,
+)
 Files = Sequence[tuple[str, tuple[str, bytes]]]
 
 

@@ -80,7 +80,7 @@ def markdown(
         lines += _table(title, _mapping(card[name]))
     if skipped:
         lines += _table("Records that give no row in this form", skipped)
-    lines += ["## Made from", "", "```json", json.dumps(version.query, indent=2, ensure_ascii=False), "```", ""]
+    lines += ["## Made from", "", "```json", _seen(json.dumps(version.query, indent=2, ensure_ascii=False)), "```", ""]
     if card.get("made_by"):
         lines += [_line(str(card["made_by"])), ""]
     guidelines = card["guidelines"]
@@ -88,7 +88,8 @@ def markdown(
     if guidelines:
         lines += ["## What reviewers were told", ""]
         for text in guidelines:
-            lines += [fence([str(text)]), str(text), fence([str(text)]), ""]
+            shown = _seen(str(text))
+            lines += [fence([shown]), shown, fence([shown]), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -152,6 +153,12 @@ def _scrubbed(value: object) -> str:
 def _line(text: str) -> str:
     """A text of others as one line of Markdown that makes no markup."""
     return "".join(f"\\{c}" if c in r"\`*_[]<>#|!&" else c for c in " ".join(text.split()) if c.isprintable())
+
+
+def _seen(text: str) -> str:
+    """A text of others in its lines, where it steers no terminal: controls are replaced, of both kinds (C0, C1) and of
+    direction."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text.replace("\r\n", "\n"))
 
 
 def _cell(text: str) -> str:

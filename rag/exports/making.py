@@ -106,9 +106,20 @@ def read(
         version = store.get(connection, tenant_id, named)
         items = [item for item in store.items(connection, version.id, origin=origin) if item.split in splits]
         if not items:
-            counts = version.card["splits"]
-            raise WrongUsage(f"{version.named} holds nothing in {' and '.join(splits)}: its splits are {counts}")
+            raise WrongUsage(_empty(version, splits))
     return version, [record_of(item) for item in items]
+
+
+def _empty(version: Version, splits: Sequence[Split]) -> str:
+    """What is wrong where splits hold nothing, and what to do."""
+    counts = version.card["splits"]
+    assert isinstance(counts, dict)
+    there = {name: count for name, count in counts.items() if count}
+    shown = ", ".join(f"{name} {count:,}" for name, count in there.items())
+    remedy = f"take what there is (--split {next(iter(there), 'test')})"
+    if splits == ("test",):
+        remedy += ", or make a version that is all of it a test (--shares 0,0,1)"
+    return f"{version.named} holds nothing in {' and '.join(splits)}: its splits are {shown or 'empty'}; {remedy}"
 
 
 def corpus(database: Database, tenant_id: int, collection: str) -> Iterator[Document]:

@@ -57,15 +57,20 @@ def normal(question: str) -> str:
 
 
 def split(questions: Sequence[str], conversations: Sequence[str | None], shares: Shares) -> list[Split]:
-    """The split of each row."""
+    """The split of each row. Of two groups and more one is in the test at least, unless its share is 0: with a few rows
+    chance would often leave it empty."""
     groups = grouped(questions, conversations)
     smallest: dict[int, bytes] = {}
     for question, group in zip(questions, groups, strict=True):
         digest = blake2b(normal(question).encode("utf-8", "surrogatepass"), digest_size=8).digest()
         smallest[group] = min(digest, smallest.get(group, digest))
     # Hashed once more: the smallest of many digests is small, and great groups would all be tests.
-    places = {group: blake2b(digest, digest_size=8).digest() for group, digest in smallest.items()}
-    return [_split(int.from_bytes(places[group]) / 2**64, shares) for group in groups]
+    places = {
+        group: int.from_bytes(blake2b(digest, digest_size=8).digest()) / 2**64 for group, digest in smallest.items()
+    }
+    if len(places) > 1 and shares.test > 0:
+        places[min(places, key=lambda group: places[group])] = 0.0
+    return [_split(places[group], shares) for group in groups]
 
 
 def _split(place: float, shares: Shares) -> Split:

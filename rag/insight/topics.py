@@ -44,6 +44,7 @@ class Topic:
     size: int  # questions
     reasons: Reasons
     examples: tuple[Question, ...]  # the most typical first
+    others: tuple[Question, ...]  # all further ones
     first: datetime  # when it was asked first, and last
     last: datetime
     closest: Passage | None  # to the most typical question, as the collection stands; None: it has none
@@ -193,6 +194,7 @@ def _topics(
 
 def _topic(opened: OpenCollection, asker: Principal, cluster: Cluster, members: Sequence[Sequence[Question]]) -> Topic:
     every = [one for same in members for one in same]
+    examples = tuple(same[-1] for same in members[:EXAMPLES])
     nearest = search(opened, Search(members[0][0].searched, k=1, mode="semantic"), asker).passages
     return Topic(
         cluster.label,
@@ -202,7 +204,8 @@ def _topic(opened: OpenCollection, asker: Principal, cluster: Cluster, members: 
             sum(one.bad for one in every),
             sum(one.low for one in every),
         ),
-        tuple(same[-1] for same in members[:EXAMPLES]),
+        examples,
+        tuple(one for one in every if one not in examples),
         min(one.at for one in every),
         max(one.at for one in every),
         nearest[0] if nearest else None,

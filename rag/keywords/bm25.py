@@ -49,10 +49,15 @@ def weights(query: Iterable[str], statistics: Statistics) -> dict[str, float]:
     return found
 
 
-def gains(weight: float, counts: NDArray[np.integer], lengths: NDArray[np.integer], average_length: float) -> Scores:
-    """What a term gives to chunks that say it `counts` times.  counts (n,), lengths (n,) in terms → (n,)"""
+def norms(lengths: NDArray[np.integer], average_length: float) -> Scores:
+    """What stands below the line for chunks of these lengths, in terms, besides the count.  (n,) → (n,)"""
     below: Scores = np.multiply(lengths, K1 * B / max(average_length, 1e-9), dtype=np.float64)
     below += K1 * (1 - B)
+    return below
+
+
+def gains(weight: float, counts: NDArray[np.integer], below: Scores) -> Scores:
+    """What a term gives to chunks that say it `counts` times. counts (n,), their norms (n,), overwritten → (n,)"""
     below += counts
     np.divide(counts, below, out=below)
     below *= weight

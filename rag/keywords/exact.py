@@ -7,10 +7,11 @@ holds and on nothing that it held before.
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from rag.keywords import segments as segment_files
 from rag.keywords import spelling
 from rag.keywords.asked import Asked, Phrase
-from rag.keywords.bm25 import Scores, Statistics, accept, blended, idf, promising, ranking, weights
+from rag.keywords.bm25 import Scores, Statistics, accept, blended, idf, norms, promising, ranking, weights
 from rag.keywords.segments import Segment, built, merge
 from rag.types import Bitmap, Ids, Permitted, Ranking
 
@@ -26,6 +27,14 @@ FAN = 16  # segments on disk of about one size that are merged into one
 SMALL = 256  # chunks of a segment in memory that is merged with any newer one
 REMEMBERED = 1_000  # misspelt words whose corrections are kept
 STATE = "state.json"
+
+
+class Meant(NamedTuple):
+    """What a question asks for among the terms that are held."""
+
+    query: Sequence[str]
+    weights: dict[str, float]  # of each held term, and of what stands in for a misspelt one
+    corrected: dict[str, list[str]]  # each word that no chunk holds → the held ones it may be a misspelling of
 
 
 class State:
@@ -36,13 +45,19 @@ class State:
         self._documents = sum(segment.living() for segment in segments)
         self.allowed: tuple[Bitmap, list[NDArray[np.bool_]]] | None = None  # the last bitmap, as flags of rows
         self.corrections: dict[str, list[str]] = {}
-        self._weighed: tuple[Sequence[str], dict[str, float]] | None = None  # of the last question
+        self._meant: Meant | None = None  # by the last question
+        self._every: tuple[Sequence[str], list[Scores]] | None = None  # of the last question, if all rows were scored
 
     @cached_property
     def statistics(self) -> Statistics:
         terms = sum(int(segment.lengths[segment.alive].sum(dtype=np.int64)) for segment in self.segments)
         average = terms / self._documents if self._documents else 0.0
         return Statistics(self._documents, average, self.frequency)
+
+    @cached_property
+    def norms(self) -> list[Scores]:
+        """Of each segment's rows.  → (n,) a segment"""
+        return [norms(segment.lengths, self.statistics.average_length) for segment in self.segments]
 
     def frequency(self, term: str) -> int:
         return sum(segment.frequency(term) for segment in self.segments)
@@ -55,11 +70,27 @@ class State:
             self.allowed = last
         return last[1]
 
-    def corrected(self, query: Sequence[str]) -> dict[str, list[str]]:
-        """For each word that no chunk holds, the held ones it may be a misspelling of; those without any left out."""
+    def meant(self, query: Sequence[str]) -> Meant:
+        """Kept for the question's next steps."""
+        last = self._meant
+        if last is not None and last.query is query:
+            return last
+        said = weights(query, self.statistics)
+        if not isinstance(query, Asked):  # a list may be changed by whoever holds it
+            return Meant(query, said, {})
+        corrected, total = self._corrected(query, said), self.statistics.documents
+        stand_ins = [
+            {other: spelling.TRUST * query.terms.count(term) * idf(total, self.frequency(other))}
+            for term, others in corrected.items()
+            for other in others
+        ]
+        self._meant = found = Meant(query, blended([said, *stand_ins]) if corrected else said, corrected)
+        return found
+
+    def _corrected(self, query: Asked, said: Mapping[str, float]) -> dict[str, list[str]]:
         found = {}
-        for word in query.words if isinstance(query, Asked) else ():
-            if not any(map(self.frequency, word)):
+        for word in query.words:
+            if said.keys().isdisjoint(word):
                 for term in filter(spelling.correctable, word):
                     if others := self._similar(term):
                         found[term] = others
@@ -74,27 +105,21 @@ class State:
                 self.corrections[term] = kept
         return kept
 
-    def weights(self, query: Sequence[str]) -> dict[str, float]:
-        """What each held term of a question weighs, and what stands in for a misspelt one."""
-        if not isinstance(query, Asked):  # a list may be changed by whoever holds it
-            return self._weigh(query)
-        last = self._weighed
-        if last is None or last[0] is not query:
-            last = (query, self._weigh(query))
-            self._weighed = last
-        return last[1]
+    def every(self, query: Sequence[str]) -> list[Scores]:
+        """The scores of each segment's rows; kept for the question's next step, which wants those of some.  → (n,) a
+        segment"""
+        weighed = self.meant(query).weights
+        found = [segment.score(weighed, below) for segment, below in zip(self.segments, self.norms, strict=True)]
+        if isinstance(query, Asked):
+            self._every = (query, found)
+        return found
 
-    def _weigh(self, query: Sequence[str]) -> dict[str, float]:
-        said = weights(query, self.statistics)
-        if not isinstance(query, Asked) or not (corrected := self.corrected(query)):
-            return said
-        total = self.statistics.documents
-        stand_in = [
-            {other: spelling.TRUST * query.terms.count(term) * idf(total, self.frequency(other))}
-            for term, others in corrected.items()
-            for other in others
-        ]
-        return blended([said, *stand_in])
+    def some(self, query: Sequence[str], number: int, rows: segment_files.Rows) -> Scores:
+        """The scores of some rows of a segment, the very same numbers.  (m,) → (m,)"""
+        last = self._every
+        if last is not None and last[0] is query:
+            return last[1][number][rows]
+        return self.segments[number].score_rows(rows, self.meant(query).weights, self.norms[number])
 
 
 def _permitted(segment: Segment, bitmap: Bitmap) -> NDArray[np.bool_]:
@@ -169,7 +194,7 @@ class ExactKeywords:
 
     def corrected(self, query: Sequence[str]) -> dict[str, list[str]]:
         """For each word of a question that no chunk holds, those it is taken for; {} where nothing is replaced."""
-        return self._state.corrected(query)
+        return self._state.meant(query).corrected
 
     def search(self, queries: Sequence[Sequence[str]], k: int, permitted: Permitted) -> list[Ranking]:
         state, bitmap = self._state, permitted.bitmap()
@@ -178,11 +203,10 @@ class ExactKeywords:
     def scores(self, query: Sequence[str], ids: Ids) -> Scores:
         """The scores of chunks (n,) that search gives them, whoever may see them; 0 where it would not find them."""
         state, wanted = self._state, np.asarray(ids, dtype=np.int64)
-        weighed = state.weights(query)
         found = np.zeros(len(wanted))
-        for segment in state.segments:
+        for number, segment in enumerate(state.segments):
             here, rows = segment.place(wanted)
-            scores = segment.score_rows(rows, weighed, state.statistics.average_length)
+            scores = state.some(query, number, rows)
             if isinstance(query, Asked) and query.phrases:
                 scores[~np.isin(rows, _holding(segment, query.phrases, np.unique(rows)))] = 0
             found[here] = scores
@@ -209,21 +233,21 @@ class ExactKeywords:
 
 
 def _search(state: State, query: Sequence[str], k: int, bitmap: Bitmap) -> Ranking:
-    weighed = state.weights(query)
-    if not weighed or k < 1:
+    if not state.meant(query).weights or k < 1:
         return []
     ids, scores = [np.empty(0, np.int64)], [np.empty(0)]
-    for segment, usable in zip(state.segments, state.usable(bitmap), strict=True):
-        if isinstance(query, Asked) and query.phrases:
-            held = _holding(segment, query.phrases, np.flatnonzero(usable).astype(np.int32))
-            found = segment.score_rows(held, weighed, state.statistics.average_length)
-            scores.append(found[found > 0])
+    phrases = query.phrases if isinstance(query, Asked) else ()
+    every = [] if phrases else state.every(query)
+    for number, (segment, usable) in enumerate(zip(state.segments, state.usable(bitmap), strict=True)):
+        if phrases:
+            held = _holding(segment, phrases, np.flatnonzero(usable).astype(np.int32))
+            found = state.some(query, number, held)
             ids.append(segment.ids[held[found > 0]])
+            scores.append(found[found > 0])
         else:
-            every = segment.score(weighed, state.statistics.average_length)
-            rows = promising(every, usable, k)
-            scores.append(every[rows])
+            rows = promising(every[number], usable, k)
             ids.append(segment.ids[rows])
+            scores.append(every[number][rows])
     return ranking(np.concatenate(ids), np.concatenate(scores), k)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rag.keywords.bm25 import Scores, gains
 from rag.keywords.vocabulary import Vocabulary
+from rag.rankings import find
 from rag.types import Ids
 
 ARRAYS = ("ids", "lengths", "text", "ends", "offsets", "rows", "counts", "tokens")  # one file each
@@ -53,30 +54,32 @@ class Segment:
 
     def frequency(self, term: str) -> int:
         """How many living chunks hold a term."""
-        rows, _ = self.postings(term)
-        return len(rows) if self.living() == len(self.ids) else int(np.count_nonzero(self.alive[rows]))
+        if self.gone:
+            return int(np.count_nonzero(self.alive[self.postings(term)[0]]))
+        number = self.vocabulary.number(term)
+        return 0 if number is None else int(self.offsets[number + 1] - self.offsets[number])
 
-    def score(self, weighed: Mapping[str, float], average_length: float) -> Scores:
-        """The score of every row; 0 where it holds no term.  → (n,)"""
+    def score(self, weighed: Mapping[str, float], norms: Scores) -> Scores:
+        """The score of every row; 0 where it holds no term.  norms (n,) → (n,)"""
         scores = np.zeros(len(self.ids))
         for term, weight in weighed.items():
             rows, counts = self.postings(term)
             at = rows.astype(np.intp)  # twice as fast as adding at narrower ones
-            scores[at] += gains(weight, counts, self.lengths.take(at), average_length)
+            np.add.at(scores, at, gains(weight, counts, norms.take(at)))
         return scores
 
-    def score_rows(self, rows: Rows, weighed: Mapping[str, float], average_length: float) -> Scores:
-        """The scores of some rows, the very same numbers.  rows (m,) → (m,)"""
-        scores, lengths = np.zeros(len(rows)), self.lengths[rows]
+    def score_rows(self, rows: Rows, weighed: Mapping[str, float], norms: Scores) -> Scores:
+        """The scores of some rows, the very same numbers.  rows (m,), norms (n,) → (m,)"""
+        scores, below = np.zeros(len(rows)), norms[rows]
         for term, weight in weighed.items():
             held, counts = self.postings(term)
-            here, at = _find(held, rows)
-            scores[here] += gains(weight, counts[at], lengths[here], average_length)
+            here, at = find(held, rows)
+            scores[here] += gains(weight, counts[at], below[here])
         return scores
 
     def place(self, ids: Ids) -> tuple[NDArray[np.intp], Rows]:
         """Which of the ids are living chunks of this segment, and their rows.  (m,) → (h,), (h,)"""
-        here, rows = _find(self.ids, ids)
+        here, rows = find(self.ids, ids)
         alive = self.alive[rows]
         return here[alive], rows[alive].astype(np.int32)
 
@@ -86,7 +89,7 @@ class Segment:
         if None in numbers:
             return rows[:0]
         for held, _ in sorted(map(self.postings, set(phrase)), key=lambda postings: len(postings[0])):
-            rows = rows[_find(held, rows)[0]] if len(rows) < len(held) else held[_find(rows, held)[0]]
+            rows = rows[find(held, rows)[0]] if len(rows) < len(held) else held[find(rows, held)[0]]
         if len(phrase) == 1:
             return rows
         found = [rows[:0]]
@@ -113,22 +116,12 @@ class Segment:
 
     def without(self, gone: Ids) -> "Segment":
         """The same chunks less these."""
-        rows = _find(self.ids, gone)[1]
+        rows = find(self.ids, gone)[1]
         if not self.alive[rows].any():
             return self
         alive = self.alive.copy()
         alive[rows] = False
         return replace(self, alive=alive, gone=len(alive) - int(np.count_nonzero(alive)))
-
-
-def _find(held: NDArray[np.integer], wanted: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Which of `wanted` are in `held` (ascending), and where there.  (n,), (m,) → (h,), (h,)"""
-    if not len(held) or not len(wanted):
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    at = np.searchsorted(held, wanted.astype(held.dtype, copy=False))
-    at[at == len(held)] = 0
-    here = np.flatnonzero(held[at] == wanted)
-    return here, at[here]
 
 
 def spans(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -5,13 +5,14 @@ what is named behind the colon, as `judge:faithfulness`.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pkgutil import iter_modules
 
 from rag.config import DEFAULTS
-from rag.errors import WrongSetting
+from rag.errors import RagError, WrongSetting
 from rag.scorers._applies import identifier as identifier
-from rag.types import Models, Scorer
+from rag.types import Interaction, Models, Score, Scorer
 
 DEFAULT = DEFAULTS.scorers
 """What every answer is scored with unless the settings say otherwise: no reference is needed, no judge asked."""
@@ -26,6 +27,9 @@ WITH_REFERENCE = (
     "token_f1",
 )
 """Metrics that hold an interaction against an Example; without one they give None."""
+
+WAITING = ("answer_relevancy", "groundedness", "judge", "nli")
+"""Metrics, and kinds of metric, whose time is that of a model: it works while the others are computed."""
 
 
 def names() -> list[str]:
@@ -52,3 +56,30 @@ def _load(models: Models, wanted: str) -> Scorer:
         raise WrongSetting(f"no scorer {wanted!r}: it is written {form}")
     scorer: Scorer = backend.load(models, rest) if takes_rest else backend.load(models)
     return scorer
+
+
+def scores(scorers: Sequence[Scorer], entry: Interaction) -> tuple[Score, ...]:
+    """What each scorer says of one interaction, in their order; those that wait for a model in a thread of their own.
+
+    Where one fails with an error of ours, as a judge that cannot be reached, its score has no value, is signed by
+    nobody, and says why.
+    """
+    waiting = [scorer.name.partition(":")[0] in WAITING for scorer in scorers]
+    if all(waiting) or not any(waiting):
+        return tuple(_score(scorer, entry) for scorer in scorers)
+    with ThreadPoolExecutor(1, thread_name_prefix="score") as beside:
+        begun = {
+            scorer.name: beside.submit(_score, scorer, entry)
+            for scorer, waits in zip(scorers, waiting, strict=True)
+            if waits
+        }
+        done = {scorer.name: _score(scorer, entry) for scorer in scorers if scorer.name not in begun}
+        return tuple(begun[scorer.name].result() if scorer.name in begun else done[scorer.name] for scorer in scorers)
+
+
+def _score(scorer: Scorer, entry: Interaction) -> Score:
+    try:
+        judged = scorer.score([entry])[0]
+    except RagError as error:
+        return Score(scorer.name, None, explanation=str(error))
+    return judged or Score(scorer.name, None, identifier=identifier(scorer))

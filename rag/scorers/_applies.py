@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
-from rag.types import Example, Interaction, Score, Scorer
+from rag.types import Answer, Example, Interaction, Score, Scorer
 
+Judge = Callable[[Interaction, Answer], Score]
+"""From an interaction that has passages and its answer, which says something, to a score."""
 Measure = Callable[[str, Sequence[str]], float]
 """From what was said, without markers, and one or more gold answers to a value 0…1."""
 
 
-def why_not(interaction: Interaction) -> str | None:
-    """Why no answer metric applies; None when they do."""
+def answer_of(interaction: Interaction) -> Answer | str:
+    """The answer that there is to judge; where no answer metric applies, why not."""
     if interaction.answer is None:
         return "there is no answer"
     if interaction.answer.abstained:
@@ -19,7 +21,20 @@ def why_not(interaction: Interaction) -> str | None:
         return "the answer is empty"
     if not interaction.passages:
         return "the answer had no passages"
-    return None
+    return interaction.answer
+
+
+def of_answers(scorer: Scorer, judge: Judge, interactions: Sequence[Interaction]) -> list[Score | None]:
+    """Each answer judged by itself, where answer metrics apply."""
+    return [
+        does_not_apply(scorer, answer) if isinstance(answer, str) else judge(interaction, answer)
+        for interaction, answer in zip(interactions, map(answer_of, interactions), strict=True)
+    ]
+
+
+def scored(scorer: Scorer, value: float, label: str | None = None, explanation: str | None = None) -> Score:
+    """The score of a metric that applies."""
+    return Score(scorer.name, value, label, explanation, identifier=identifier(scorer))
 
 
 def does_not_apply(scorer: Scorer, why: str, example: Example | None = None) -> Score:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import exp, log1p
 
-from rag.checks.reading import Reading
+from rag.checks.reading import Reading, Together
 from rag.support import judged, lacking, letters
 
 
@@ -46,7 +46,7 @@ class Observed:
     wrong: bool  # whether a fact contradicts the text that agrees in nearly all the rest
 
 
-def observe(sentence: Reading, text: Reading, cosine: float) -> Observed:
+def observe(sentence: Reading, text: Reading | Together, cosine: float) -> Observed:
     """What is observed of a sentence and a text."""
     told = judged(sentence, text)
     kinds = [reason.kind for reason in told.reasons]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.language import beginnings
-from rag.scorers._applies import does_not_apply, identifier, why_not
+from rag.scorers._applies import answer_of, does_not_apply, scored
 from rag.support import without_markers
-from rag.types import Embedder, Example, Interaction, Models, Score, Scorer
+from rag.types import Answer, Embedder, Example, Interaction, Models, Score, Scorer
 
 READ = 48  # tokens of an answer that are compared, at most
 
@@ -29,24 +29,26 @@ class AnswerRelevancy:
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
-        why = [why_not(interaction) for interaction in interactions]
-        fit = [interaction for interaction, reason in zip(interactions, why, strict=True) if reason is None]
-        values = iter(self._cosines(fit))
+        answers = [answer_of(interaction) for interaction in interactions]
+        pairs = [
+            (interaction.search_query, without_markers(answer.text))
+            for interaction, answer in zip(interactions, answers, strict=True)
+            if isinstance(answer, Answer)
+        ]
+        values = iter(self._cosines(pairs))
         return [
-            does_not_apply(self, reason)
-            if reason is not None
-            else Score(self.name, next(values), identifier=identifier(self))
-            for reason in why
+            scored(self, next(values)) if isinstance(answer, Answer) else does_not_apply(self, answer)
+            for answer in answers
         ]
 
-    def _cosines(self, interactions: Sequence[Interaction]) -> list[float]:
-        if not interactions:
+    def _cosines(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Of each question and answer."""
+        if not pairs:
             return []
-        answers = [without_markers(one.answer.text) for one in interactions if one.answer]
-        asked = self.embedder.embed_queries([one.search_query for one in interactions])  # (n, d)
-        told = self.embedder.embed_passages(
-            beginnings(answers, self.embedder.count_tokens, min(READ, self.embedder.max_tokens))
-        )  # (n, d)
+        questions, answers = zip(*pairs, strict=True)
+        asked = self.embedder.embed_queries(questions)  # (n, d)
+        fitting = beginnings(answers, self.embedder.count_tokens, min(READ, self.embedder.max_tokens))
+        told = self.embedder.embed_passages(fitting)  # (n, d)
         return [min(1.0, max(0.0, float(a @ b))) for a, b in zip(asked, told, strict=True)]
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.scorers._applies import does_not_apply, identifier, why_not
-from rag.scorers._spans import marked_span
-from rag.support import claims
-from rag.types import Example, Interaction, Models, Score, Scorer
+from rag.scorers._applies import does_not_apply, of_answers, scored
+from rag.support import best_span, claims
+from rag.types import SUPPORTING, Answer, Example, Interaction, Models, Score, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +24,21 @@ class CitationPrecision:
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
-        return [self._score(interaction) for interaction in interactions]
+        return of_answers(self, self._judged, interactions)
 
-    def _score(self, interaction: Interaction) -> Score:
-        if (why := why_not(interaction)) or interaction.answer is None:
-            return does_not_apply(self, why or "there is no answer")
-        marks = [(claim.text, n) for claim in claims(interaction.answer.text) for n in claim.numbers]
+    def _judged(self, interaction: Interaction, answer: Answer) -> Score:
+        marks = [(claim.text, n) for claim in claims(answer.text) for n in claim.numbers]
         if not marks:
             return does_not_apply(self, "the answer has no markers")
         texts = [passage.text for passage in interaction.passages]
         right = sum(1 <= n <= len(texts) and _supports(texts[n - 1], sentence) for sentence, n in marks)
         label = f"{right} of {len(marks)} markers hold"
-        return Score(self.name, right / len(marks), label, identifier=identifier(self))
+        return scored(self, right / len(marks), label)
 
 
 def _supports(text: str, sentence: str) -> bool:
-    span = marked_span(sentence, text)
-    return span is not None and span.support.verdict in ("supported", "partly")
+    span = best_span(sentence, text)
+    return span is not None and span.support.verdict in SUPPORTING
 
 
 def load(models: Models) -> Scorer:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.language import content_stems
-from rag.scorers._applies import does_not_apply, identifier, why_not
-from rag.scorers._spans import marked_span
-from rag.support import Claim, claims, judge
-from rag.types import Example, Interaction, Models, Score, Scorer
+from rag.scorers._applies import does_not_apply, of_answers, scored
+from rag.support import Claim, best_span, claims, judge
+from rag.types import Answer, Example, Interaction, Models, Score, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +26,22 @@ class CitationRecall:
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
-        return [self._score(interaction) for interaction in interactions]
+        return of_answers(self, self._judged, interactions)
 
-    def _score(self, interaction: Interaction) -> Score:
-        if (why := why_not(interaction)) or interaction.answer is None:
-            return does_not_apply(self, why or "there is no answer")
-        stated = [claim for claim in claims(interaction.answer.text) if content_stems(claim.text)]
+    def _judged(self, interaction: Interaction, answer: Answer) -> Score:
+        stated = [claim for claim in claims(answer.text) if content_stems(claim.text)]
         if not stated:
             return does_not_apply(self, "the answer states nothing")
         texts = [passage.text for passage in interaction.passages]
         bare = [claim.text for claim in stated if not _borne_out(claim, texts)]
         held = len(stated) - len(bare)
         label = f"{held} of {len(stated)} sentences borne out by what they mark"
-        return Score(self.name, held / len(stated), label, " | ".join(bare) or None, identifier=identifier(self))
+        return scored(self, held / len(stated), label, " | ".join(bare) or None)
 
 
 def _borne_out(claim: Claim, texts: Sequence[str]) -> bool:
     marked = [texts[n - 1] for n in claim.numbers if 1 <= n <= len(texts)]
-    found = [(text, span) for text in marked if (span := marked_span(claim.text, text))]
+    found = [(text, span) for text in marked if (span := best_span(claim.text, text))]
     if any(span.support.verdict == "supported" for _, span in found):
         return True
     if len(found) < 2:

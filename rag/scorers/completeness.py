@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ingest.languages.sentences import sentences
 from rag.language import content_stems
-from rag.scorers._applies import does_not_apply, identifier, why_not
+from rag.scorers._applies import does_not_apply, of_answers, scored
 from rag.support import without_markers
-from rag.types import Answer, Example, Interaction, Models, Score, Scorer
+from rag.types import SUPPORTING, Answer, Example, Interaction, Models, Score, Scorer
 
 _ASKING = r"(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|should|will|has|have)"
 # Where a question goes on to ask something else: "…, and who designed it", "…; how long …".
@@ -33,21 +33,18 @@ class Completeness:
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
-        return [self._score(interaction) for interaction in interactions]
+        return of_answers(self, self._judged, interactions)
 
-    def _score(self, interaction: Interaction) -> Score:
-        if (why := why_not(interaction)) or interaction.answer is None:
-            return does_not_apply(self, why or "there is no answer")
+    def _judged(self, interaction: Interaction, answer: Answer) -> Score:
         asked = [(part, frozenset(content_stems(part))) for part in parts(interaction.search_query)]
         wanted = [(part, stems) for part, stems in asked if stems]
         if not wanted:
             return does_not_apply(self, "the question has no content words")
-        told = frozenset(content_stems(_said(interaction.answer)))
+        told = frozenset(content_stems(_said(answer)))
         shares = [len(stems & told) / len(stems) for _, stems in wanted]
         open_parts = [part for (part, _), share in zip(wanted, shares, strict=True) if share < 0.5]
         label = f"{len(wanted) - len(open_parts)} of {len(wanted)} parts of the question"
-        value = sum(shares) / len(shares)
-        return Score(self.name, value, label, " | ".join(open_parts) or None, identifier=identifier(self))
+        return scored(self, sum(shares) / len(shares), label, " | ".join(open_parts) or None)
 
 
 def parts(question: str) -> list[str]:
@@ -58,7 +55,7 @@ def parts(question: str) -> list[str]:
 
 def _said(answer: Answer) -> str:
     """The answer with the quotes that bear out its sentences."""
-    quotes = [citation.quote for citation in answer.citations if citation.verdict in ("supported", "partly")]
+    quotes = [citation.quote for citation in answer.citations if citation.verdict in SUPPORTING]
     return "\n\n".join([without_markers(answer.text), *dict.fromkeys(quotes)])
 
 

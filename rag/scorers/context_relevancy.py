@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.language import beginnings
-from rag.scorers._applies import does_not_apply, identifier
+from rag.scorers._applies import does_not_apply, scored
 from rag.types import Embedder, Example, Interaction, Models, Passage, Score, Scorer, Vectors
 
 Stored = Callable[[Sequence[int]], Mapping[int, Vectors]]
@@ -32,7 +32,7 @@ class ContextRelevancy:
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
         return [
-            Score(self.name, self._mean(interaction), identifier=identifier(self))
+            scored(self, self._mean(interaction))
             if interaction.passages
             else does_not_apply(self, "there are no passages")
             for interaction in interactions

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.scorers._applies import does_not_apply, identifier, why_not
-from rag.types import Citation, Example, Interaction, Models, Score, Scorer
+from rag.scorers._applies import does_not_apply, of_answers, scored
+from rag.types import SUPPORTING, Answer, Citation, Example, Interaction, Models, Score, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,23 @@ class ContextUtilisation:
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
-        return [self._score(interaction) for interaction in interactions]
+        return of_answers(self, self._judged, interactions)
 
-    def _score(self, interaction: Interaction) -> Score:
-        if (why := why_not(interaction)) or interaction.answer is None:
-            return does_not_apply(self, why or "there is no answer")
+    def _judged(self, interaction: Interaction, answer: Answer) -> Score:
         given = sum(len(passage.text) for passage in interaction.passages)
         if not given:
             return does_not_apply(self, "the passages are empty")
         used = 0
         for number, passage in enumerate(interaction.passages, 1):
-            spans = [_span(one) for one in interaction.answer.citations if _bears_out(one, number)]
+            spans = [_span(one) for one in answer.citations if _bears_out(one, number)]
             end = passage.start + len(passage.text)
             used += _covered([(max(a, passage.start), min(b, end)) for a, b in spans])
         label = f"{used:,} of {given:,} characters used"
-        return Score(self.name, used / given, label, identifier=identifier(self))
+        return scored(self, used / given, label)
 
 
 def _bears_out(citation: Citation, number: int) -> bool:
-    return citation.passage == number and citation.verdict in ("supported", "partly")
+    return citation.passage == number and citation.verdict in SUPPORTING
 
 
 def _span(citation: Citation) -> tuple[int, int]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from rag.checks.reading import read, together
 from rag.language import beginnings
-from rag.scorers._applies import does_not_apply, identifier, why_not
+from rag.scorers._applies import does_not_apply, of_answers, scored
 from rag.scorers._grounds import BY_WORDS, EMBEDDED, Observed, likely, observe
 from rag.support import claims, most_supporting, states, without_markers
-from rag.types import Embedder, Example, Interaction, Models, Passage, Score, Scorer
+from rag.types import Answer, Embedder, Example, Interaction, Models, Passage, Score, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,17 @@ class Faithfulness:
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
-        return [self._score(interaction) for interaction in interactions]
+        return of_answers(self, self._judged, interactions)
 
-    def _score(self, interaction: Interaction) -> Score:
-        if (why := why_not(interaction)) or interaction.answer is None:
-            return does_not_apply(self, why or "there is no answer")
-        borne = sentences_of(interaction.answer.text, interaction.passages)
+    def _judged(self, interaction: Interaction, answer: Answer) -> Score:
+        borne = sentences_of(answer.text, interaction.passages)
         if not borne:
             return does_not_apply(self, "the answer states nothing")
-        value = self._likely(interaction.answer.text, borne, interaction.passages)
+        value = self._likely(answer.text, borne, interaction.passages)
         held = sum(one.verdict == "supported" for one in borne)
         weak = [f"{one.sentence}: {one.why}" for one in borne if one.verdict != "supported"]
         label = f"{held} of {len(borne)} sentences supported"
-        return Score(self.name, value, label, " | ".join(weak) or None, identifier=identifier(self))
+        return scored(self, value, label, " | ".join(weak) or None)
 
     def _likely(self, answer: str, borne: Sequence[Borne], passages: Sequence[Passage]) -> float:
         if all(one.passage is None for one in borne):

@@ -9,7 +9,7 @@ from pathlib import Path
 from rag import templating
 from rag.errors import WrongSetting
 from rag.injection import disarmed
-from rag.scorers._applies import does_not_apply, identifier, why_not
+from rag.scorers._applies import answer_of, does_not_apply, identifier
 from rag.support import without_markers
 from rag.types import (
     Example,
@@ -61,7 +61,7 @@ class Judge:
 
     def _score(self, interaction: Interaction) -> Score:
         of_answer = templating.uses(self.template, "history")
-        if of_answer and (why := why_not(interaction)):
+        if of_answer and isinstance(why := answer_of(interaction), str):
             return self._nothing(why)
         if not interaction.passages:
             return self._nothing("there are no passages")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from rag.errors import ModelNotReady
 from rag.folders import model_folder
 from rag.language import content_stems
-from rag.scorers._applies import does_not_apply, identifier, why_not
+from rag.scorers._applies import does_not_apply, of_answers, scored
 from rag.support import claims
-from rag.types import Example, Interaction, Models, Score, Scorer
+from rag.types import Answer, Example, Interaction, Models, Score, Scorer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,12 +39,10 @@ class Entailment:
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
     ) -> list[Score | None]:
-        return [self._score(interaction) for interaction in interactions]
+        return of_answers(self, self._judged, interactions)
 
-    def _score(self, interaction: Interaction) -> Score:
-        if (why := why_not(interaction)) or interaction.answer is None:
-            return does_not_apply(self, why or "there is no answer")
-        sentences = [claim.text for claim in claims(interaction.answer.text) if content_stems(claim.text)]
+    def _judged(self, interaction: Interaction, answer: Answer) -> Score:
+        sentences = [claim.text for claim in claims(answer.text) if content_stems(claim.text)]
         if not sentences:
             return does_not_apply(self, "the answer states nothing")
         n = len(interaction.passages)
@@ -52,7 +50,7 @@ class Entailment:
         best = [max(told[i * n : (i + 1) * n]) for i in range(len(sentences))]
         weak = [one for one, value in zip(sentences, best, strict=True) if value < 0.5]
         label = f"{len(best) - len(weak)} of {len(best)} sentences entailed"
-        return Score(self.name, sum(best) / len(best), label, " | ".join(weak) or None, identifier=identifier(self))
+        return scored(self, sum(best) / len(best), label, " | ".join(weak) or None)
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each (premise, hypothesis) the probability of entailment."""

@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy import Connection, and_, exists, func, select
 
 from ingest.wording import counted
+from rag.store import datasets
 from rag.store.collections import Collection
 from rag.store.database import FIXED_SQLITE, Database
 from rag.store.tables import changes, chunks, collections, contents, decisions, documents, texts, vectors
@@ -237,3 +238,16 @@ def prompts(database: Database, connection: Connection) -> Check:
     if bad:
         return Check("logged prompts", False, f"changed since they were logged: {', '.join(bad[:NAMED])}")
     return Check("logged prompts", True, f"{counted(seen, 'prompt')}, each as its digest says")
+
+
+def kept_datasets(connection: Connection) -> Check:
+    """Every version of a dataset still says what its digests say."""
+    bad: list[str] = []
+    versions = datasets.everything(connection)
+    for version in versions:
+        keys = datasets.damaged(connection, version)
+        bad += [version.named + (f", item {key!r}" if key else "") for key in keys]
+    if bad:
+        more = f" and {len(bad) - NAMED:,} more" if len(bad) > NAMED else ""
+        return Check("datasets", False, f"changed since they were kept: {'; '.join(bad[:NAMED])}{more}")
+    return Check("datasets", True, f"{counted(len(versions), 'version')}, each as its digests say")

@@ -7,7 +7,7 @@ not there. Two turns with one parent are branches; one that asks a turn's questi
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.conversation import Turn
@@ -38,7 +38,7 @@ class Conversation:
 
     id: str
     created_at: datetime
-    question: str  # of its first turn
+    question: str  # of its first turn that the log still holds
     turns: int
     last_at: datetime  # when its newest turn was asked
 
@@ -123,8 +123,9 @@ def _again(
         raise WrongUsage("what is asked again has the parent that it had: name no other one")
     if conversation_id not in (None, row.conversation_id):
         raise WrongUsage(f"interaction {row.id} is not in the conversation {conversation_id}")
-    turns = () if row.parent_id is None else _path(connection, row.conversation_id, row.parent_id)
-    return Placed(row.conversation_id, row.parent_id, row.id, row.question, turns)
+    before = connection.scalar(select(interactions.c.id).where(interactions.c.id == row.parent_id))
+    turns = () if before is None else _path(connection, row.conversation_id, before)
+    return Placed(row.conversation_id, before, row.id, row.question, turns)
 
 
 def _own(connection: Connection, asker: Principal, interaction_id: str) -> "_Row":
@@ -258,10 +259,15 @@ def listing(connection: Connection, asker: Principal, *, limit: int, before: str
     ).all()
     turns = interactions.c
     ids = [row.id for row in page]
+    lowest = (
+        select(turns.conversation_id, func.min(turns.turn))
+        .where(turns.conversation_id.in_(ids))
+        .group_by(turns.conversation_id)
+    )
     first = {
         row.conversation_id: row.question
         for row in connection.execute(
-            select(turns.conversation_id, turns.question).where(turns.conversation_id.in_(ids), turns.turn == 1)
+            select(turns.conversation_id, turns.question).where(tuple_(turns.conversation_id, turns.turn).in_(lowest))
         )
     }
     told = {

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
@@ -27,6 +27,7 @@ Content = Mapping[str, object]  # JSON
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 NAME_LENGTH = 100
 AT_ONCE = 200  # rows of an insert
+REMOVED = "dataset remove"  # in the audit trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def add(connection: Connection, tenant_id: int, new: NewVersion) -> tuple[Versio
     digest = _digest_of(digests)
     if newest is not None and newest.digest == digest:
         return _value(newest), False
-    number = 1 if newest is None else int(newest.number) + 1
+    number = max(0 if newest is None else int(newest.number), _removed(connection, tenant_id, new.name)) + 1
     key = connection.execute(
         insert(dataset_versions).values(
             dataset_id=dataset_id,
@@ -175,8 +176,17 @@ def _ensure(connection: Connection, tenant_id: int, new: NewVersion) -> int:
     return int(key[0])
 
 
+def _removed(connection: Connection, tenant_id: int, name: str) -> int:
+    """The highest number of a version that was removed, as the audit trail tells; 0 where none was: a number that once
+    meant a version never means another."""
+    told = audit.details(connection, tenant_id, REMOVED, name, f"{name}@")
+    numbers = [number for detail in told for number in cast(list[int], detail["versions"])]
+    return max(numbers, default=0)
+
+
 def remove(connection: Connection, tenant_id: int, named: str, *, user: str) -> list[Version]:
-    """Forget a version (NAME@NUMBER) or all of a dataset (NAME). Raises NotFound. The audit trail says who did."""
+    """Forget a version (NAME@NUMBER) or all of a dataset (NAME). Raises NotFound. The audit trail says who did; the
+    numbers are not given again."""
     name, at, _ = named.partition("@")
     gone = [get(connection, tenant_id, named)] if at else versions(connection, tenant_id, name)
     for version in gone:
@@ -184,7 +194,7 @@ def remove(connection: Connection, tenant_id: int, named: str, *, user: str) -> 
     if not connection.execute(_of(tenant_id, name).limit(1)).all():
         connection.execute(delete(datasets).where(datasets.c.tenant_id == tenant_id, datasets.c.name == name))
     detail: dict[str, Any] = {"versions": [version.number for version in gone]}
-    audit.record(connection, tenant_id, actor=user, action="dataset remove", subject=named, detail=detail)
+    audit.record(connection, tenant_id, actor=user, action=REMOVED, subject=named, detail=detail)
     return gone
 
 
@@ -238,6 +248,11 @@ def listing(
     if kind is not None:
         query = query.where(datasets.c.kind == kind)
     return [_value(row) for row in connection.execute(query.order_by(dataset_versions.c.id.desc()).limit(limit))]
+
+
+def everything(connection: Connection) -> list[Version]:
+    """Every version of every dataset of all tenants, in the order in which they were kept."""
+    return [_value(row) for row in connection.execute(_select().order_by(dataset_versions.c.id))]
 
 
 def items(

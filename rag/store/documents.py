@@ -273,11 +273,6 @@ def passages(
     return found
 
 
-def chunk_texts(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
-    """The text of each chunk, alive or not, by id."""
-    return {key: row.text for key, row in _chunk_rows(connection, list(ids)).items()}
-
-
 class ChunkRow(NamedTuple):
     id: int
     content_id: int

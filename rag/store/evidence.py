@@ -171,11 +171,12 @@ def _preferences(connection: Connection, part: Sequence[str], found: dict[str, _
 
 
 def answers(connection: Connection, interaction_ids: Sequence[str]) -> dict[str, str]:
-    """What was answered in each of these interactions that has an answer."""
+    """What was answered in each of these interactions that has an answer whose words were not erased."""
     table, found = interactions.c, dict[str, str]()
     for begin in range(0, len(interaction_ids), AT_ONCE):
         part = interaction_ids[begin : begin + AT_ONCE]
-        rows = connection.execute(select(table.id, table.answer).where(table.id.in_(part), table.answer.is_not(None)))
+        there = table.id.in_(part), table.answer.is_not(None), table.erased_at.is_(None)
+        rows = connection.execute(select(table.id, table.answer).where(*there))
         found |= {row.id: row.answer for row in rows}
     return found
 

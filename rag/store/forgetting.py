@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, exists, func, select, update
 
 from rag.errors import NotFound, WrongUsage
-from rag.store import audit
+from rag.store import audit, datasets
 from rag.store.database import Database, now
 from rag.store.interactions import Query, page, query_json
 from rag.store.tables import (
@@ -41,6 +41,7 @@ class Forgotten:
     reviews: int
     oldest: datetime | None
     newest: datetime | None
+    datasets: tuple[str, ...]  # versions, as NAME@NUMBER, that hold some of them: they keep what they were made of
 
 
 # ── erasing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -55,9 +56,10 @@ def erasable(connection: Connection, tenant_id: int, query: Query, ids: Sequence
     return page(connection, tenant_id, query, limit=2**31)
 
 
-def told(connection: Connection, ids: Sequence[str]) -> Forgotten:
-    """What forgetting these interactions takes away."""
+def told(connection: Connection, tenant_id: int, ids: Sequence[str]) -> Forgotten:
+    """What forgetting these interactions takes away, and where it stays."""
     found = said = reviewed = 0
+    holding: dict[str, None] = {}
     oldest: datetime | None = None
     newest: datetime | None = None
     for begin in range(0, len(ids), BATCH):
@@ -72,7 +74,8 @@ def told(connection: Connection, ids: Sequence[str]) -> Forgotten:
         newest = max(filter(None, (newest, row[2])), default=None)
         said += connection.scalar(select(func.count()).where(feedback.c.interaction_id.in_(some))) or 0
         reviewed += connection.scalar(select(func.count()).where(reviews.c.interaction_id.in_(some))) or 0
-    return Forgotten(found, said, reviewed, oldest, newest)
+        holding |= dict.fromkeys(datasets.holding(connection, tenant_id, some))
+    return Forgotten(found, said, reviewed, oldest, newest, tuple(sorted(holding)))
 
 
 def erase(database: Database, tenant_id: int, ids: Sequence[str], *, actor: str, asked: Query) -> int:

@@ -2,13 +2,14 @@
 
 from rag.store.log.facts import conditions
 from rag.store.log.marks import Links, Marks, links, marks
-from rag.store.log.pages import MOST, count, page
+from rag.store.log.pages import MOST, Count, count, counted, page
 from rag.store.log.query import Query, ScoreRange, query_json, query_value, score_ranges
 from rag.store.log.reading import Feedback, feedback_of, get, lines, listing, whole
 from rag.store.log.writing import add_feedback, add_scores, record
 
 __all__ = [
     "MOST",
+    "Count",
     "Feedback",
     "Links",
     "Marks",
@@ -18,6 +19,7 @@ __all__ = [
     "add_scores",
     "conditions",
     "count",
+    "counted",
     "feedback_of",
     "get",
     "lines",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy import Connection, select
 
+from rag.rankings import find
 from rag.store.among import DIALECTS, among
 from rag.store.permitted import integers
 from rag.store.prepared import Prepared
@@ -58,10 +59,10 @@ class Membership:
         held, of = known
         if len(ids) and (not len(held) or int(ids.max()) > int(held[-1])):
             held, of = self._newer(connection, collection_id, held, of)
-        at = np.minimum(np.searchsorted(held, ids), max(len(held) - 1, 0))
-        if len(ids) and not (len(held) and (held[at] == ids).all()):
+        here, at = find(held, ids)
+        if len(here) < len(ids):
             raise KeyError(f"collection {collection_id} does not hold all of the chunks {ids.tolist()}")
-        return of[at] if len(ids) else np.empty(0, np.int64)
+        return of[at]
 
     def _newer(self, connection: Connection, collection_id: int, held: Ids, of: Ids) -> tuple[Ids, Ids]:
         last = int(held[-1]) if len(held) else 0

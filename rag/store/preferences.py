@@ -1,6 +1,6 @@
 """Blind preferences: which of two answers to one question people liked better, kept and read back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.sql import ColumnElement
 
-from rag.errors import NotFound, WrongUsage
+from rag.errors import Conflict, NotFound, WrongUsage
 from rag.store.database import now
 from rag.store.tables import experiment_answers, interactions, preferences
 
@@ -70,8 +70,8 @@ def add(
 ) -> Preference:
     """Keep a judgement; an earlier one of the same person on the same pair, in whatever order, goes.
 
-    Raises NotFound for an interaction that is not the tenant's, WrongUsage for answers to different questions or a
-    choice that there is not.
+    Raises NotFound for an interaction that is not the tenant's, Conflict for one whose words were erased, WrongUsage
+    for answers to different questions or a choice that there is not.
     """
     if choice not in get_args(Choice):
         raise WrongUsage(f"a choice is one of {', '.join(get_args(Choice))}, not {choice!r}")
@@ -88,6 +88,7 @@ def add(
     for each in (pair.first_id, pair.second_id):
         if each not in asked:
             raise NotFound(f"no interaction {each!r}; `rag logs` lists them")
+    check_there(asked)
     if asked[pair.first_id] != asked[pair.second_id]:
         raise WrongUsage("the two answers are to different questions: only answers to the same one can be compared")
     connection.execute(delete(preferences).where(_same(pair.first_id, pair.second_id), preferences.c.user == user))
@@ -109,6 +110,12 @@ def add(
     ).inserted_primary_key
     assert key is not None
     return _value(connection.execute(select(preferences).where(preferences.c.id == key[0])).one())
+
+
+def check_there(asked: Mapping[str, str]) -> None:
+    """Raise Conflict where the question of an interaction (id → question) was erased: nothing is left to compare."""
+    if gone := [key for key, question in asked.items() if not question]:
+        raise Conflict(f"the words of interaction {gone[0]} were erased: there is nothing left to compare")
 
 
 def _same(one: str, other: str) -> ColumnElement[bool]:
@@ -136,6 +143,13 @@ def listing(
     if before is not None:
         query = query.where(preferences.c.id < before)
     return [_value(row) for row in connection.execute(query.order_by(preferences.c.id.desc()).limit(limit))]
+
+
+def said(connection: Connection, tenant_id: int, one: str, other: str, *, user: str) -> Preference | None:
+    """What a person made of two answers, in whatever order they are named; None: nothing yet."""
+    where = (preferences.c.tenant_id == tenant_id, _same(one, other), preferences.c.user == user)
+    row = connection.execute(select(preferences).where(*where).order_by(preferences.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _value(row)
 
 
 def tally(
@@ -177,7 +191,8 @@ def configured(connection: Connection, one: str, other: str) -> tuple[int, int, 
 
 def unjudged(connection: Connection, experiment_id: int, names: Sequence[str], *, user: str, limit: int) -> list[Pair]:
     """Pairs of an experiment's answers that this person has not judged, in the order of the questions; those that
-    say the same, failed or are no longer in the log are left out.  names: of the configurations, in their order."""
+    say the same, failed, were erased or are no longer in the log are left out.  names: of the configurations, in
+    their order."""
     one, other = experiment_answers.alias("one"), experiment_answers.alias("other")
     first, second = interactions.alias("first_answer"), interactions.alias("second_answer")
     columns = preferences.c
@@ -204,6 +219,8 @@ def unjudged(connection: Connection, experiment_id: int, names: Sequence[str], *
             one.c.experiment_id == experiment_id,
             first.c.answer.is_not(None),
             second.c.answer != first.c.answer,
+            first.c.erased_at.is_(None),
+            second.c.erased_at.is_(None),
             ~judged,
         )
         .order_by(one.c.number, one.c.configuration, other.c.configuration)

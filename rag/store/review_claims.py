@@ -69,7 +69,7 @@ def claim(
         .with_for_update(skip_locked=True)
     )
     while (row := connection.execute(query).one_or_none()) is not None:
-        if not _erased(connection, row.interaction_id):
+        if not is_erased(connection, row.interaction_id):
             return _lock(connection, asker, row.id, secrets.token_hex(8), lease_s, at)
         ended = {"state": "done", "done_at": at}
         connection.execute(update(review_items).where(review_items.c.id == row.id).values(ended))
@@ -77,7 +77,7 @@ def claim(
     return None
 
 
-def _erased(connection: Connection, interaction_id: str) -> bool:
+def is_erased(connection: Connection, interaction_id: str) -> bool:
     """Whether the words of an interaction were erased: there is nothing left to judge."""
     return connection.scalar(select(interactions.c.erased_at).where(interactions.c.id == interaction_id)) is not None
 

@@ -193,6 +193,11 @@ def listing(connection: Connection, tenant_id: int) -> list[Queue]:
     return _queues(connection, [review_queues.c.tenant_id == tenant_id, review_queues.c.removed_at.is_(None)])
 
 
+def everywhere(connection: Connection) -> list[Queue]:
+    """The queues of all tenants that are not removed, by name."""
+    return _queues(connection, [review_queues.c.removed_at.is_(None)])
+
+
 def _queues(connection: Connection, where: Sequence[ColumnElement[bool]], *, lock: bool = False) -> list[Queue]:
     newest = (
         select(func.max(review_guidelines.c.id))

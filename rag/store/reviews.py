@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, select, update
 
-from rag.errors import NotFound
+from rag.errors import Conflict, NotFound
 from rag.store import scores as score_store
 from rag.store.jobs import clock
-from rag.store.review_claims import locked, release
+from rag.store.review_claims import is_erased, locked, release
 from rag.store.review_items import seen, settle
 from rag.store.review_queues import Queue, by_id
 from rag.store.review_texts import Grade, Judged, graded
@@ -74,6 +74,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     history: bool = False  # also those that were replaced or taken back
+    tag: str | None = None
 
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,9 +84,12 @@ def save(connection: Connection, asker: Principal, item_id: int, said: Said) -> 
     """Keep what a reviewer says of an item, in place of what they said of it before; the item is done when as many
     people as its queue asks for have reviewed it. Needs no lock, and ends the reviewer's own.
 
-    Raises NotFound, and WrongUsage for a label or passage that there is not.
+    Raises NotFound, WrongUsage for a label or passage that there is not, and Conflict where the words of the answer
+    were erased: what is said of them would bring them back.
     """
     row = locked(connection, asker, item_id)
+    if is_erased(connection, row.interaction_id):
+        raise Conflict(f"the words of interaction {row.interaction_id} were erased: there is nothing left to judge")
     queue = by_id(connection, row.queue_id)
     label = queue.label(said.label)
     grades = graded(connection, asker, row.interaction_id, said.passages)
@@ -146,8 +150,27 @@ def withdraw(connection: Connection, asker: Principal, review_id: int) -> Review
     given = scores.c.interaction_id == found.interaction_id, scores.c.name == queue.score
     by = scores.c.annotator_kind == "HUMAN", scores.c.identifier == asker.user
     connection.execute(delete(scores).where(*given, *by))
+    if (other := _elsewhere(connection, asker, found.interaction_id, queue.score)) is not None:
+        score_store.replace(connection, [(found.interaction_id, other)])
     _finish(connection, queue, found.item_id, found.interaction_id, at)
     return get(connection, asker, review_id)
+
+
+def _elsewhere(connection: Connection, asker: Principal, interaction_id: str, score: str) -> Score | None:
+    """The score of this name that another review of the asker still gives the interaction: that of another queue."""
+    row = connection.execute(
+        select(reviews.c.value, reviews.c.label, reviews.c.note)
+        .join(review_queues, review_queues.c.id == reviews.c.queue_id)
+        .where(
+            reviews.c.interaction_id == interaction_id,
+            reviews.c.reviewer == asker.user,
+            reviews.c.replaced_at.is_(None),
+            review_queues.c.score == score,
+        )
+        .order_by(reviews.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else Score(score, row.value, row.label, row.note, "HUMAN", asker.user)
 
 
 def _holding(item_id: int, reviewer: str) -> ColumnElement[bool]:
@@ -178,7 +201,7 @@ def listing(
     connection: Connection, asker: Principal, query: Query = Query(), *, limit: int, before: int | None = None
 ) -> list[Review]:
     """The newest reviews first, from behind the id `before` on; those that hold, of what the asker may see."""
-    where = [seen(asker), *conditions(query)]
+    where = [seen(asker), *_conditions(connection, query)]
     if before is not None:
         where.append(reviews.c.id < before)
     return _reviews(connection, where, limit=limit)
@@ -191,7 +214,7 @@ def of_interaction(connection: Connection, asker: Principal, interaction_id: str
     )
 
 
-def conditions(query: Query) -> list[ColumnElement[bool]]:
+def _conditions(connection: Connection, query: Query) -> list[ColumnElement[bool]]:
     """What a row of the reviews, joined with its queue, must fulfil."""
     where: list[ColumnElement[bool]] = [] if query.history else [reviews.c.replaced_at.is_(None)]
     for column, value in (
@@ -205,6 +228,10 @@ def conditions(query: Query) -> list[ColumnElement[bool]]:
     if query.corrected is not None:
         without = reviews.c.corrected_answer.is_(None)
         where.append(~without if query.corrected else without)
+    if query.tag is not None:
+        listed = func.jsonb_array_elements_text if connection.dialect.name == "postgresql" else func.json_each
+        each = listed(reviews.c.tags).table_valued("value")
+        where.append(exists(select(each.c.value).where(each.c.value == query.tag)))
     if query.since is not None:
         where.append(reviews.c.created_at >= query.since)
     if query.until is not None:

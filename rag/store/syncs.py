@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, select, text, update
 
+from rag import locks
 from rag.errors import Conflict, NotFound, WrongUsage
 from rag.store.audit import record
 from rag.store.collections import Collection, lock
@@ -237,26 +238,11 @@ def running(database: Database, sync: StoredSync) -> Iterator[None]:
     A file lock beside a SQLite database, an advisory lock of the session on PostgreSQL. Raises Conflict when another
     run has it.
     """
-    with _file_lock(database, sync) if database.is_sqlite else _advisory_lock(database, sync) as held:
+    file = Path(f"{database.file}.sync-{sync.id}.lock")
+    with locks.held(file) if database.is_sqlite else _advisory_lock(database, sync) as held:
         if not held:
             raise Conflict(f"the sync {sync.name!r} is running already; wait for its end, or stop it")
         yield
-
-
-@contextmanager
-def _file_lock(database: Database, sync: StoredSync) -> Iterator[bool]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(Path(f"{database.file}.sync-{sync.id}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest.wording import counted
-from rag.rankings import ids_of
+from rag.rankings import find, ids_of
 from rag.types import Bitmap, Ids, Permitted, Ranking, Vectors
 from rag.vectors import lists as quantised
 from rag.vectors import rows as stored
@@ -177,10 +177,7 @@ class FaissVectors:
 
 def _places(held: Ids, wanted: Ids) -> Ids:
     """Where the wanted ids stand among those held; those not held are left out."""
-    if not len(held):
-        return np.empty(0, np.int64)
-    at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-    return np.asarray(at[held[at] == wanted], dtype=np.int64)
+    return find(held, wanted)[1]
 
 
 def _compared(held: _Held, queries: Vectors, k: int, bitmap: Bitmap, count: int) -> list[Ranking]:
@@ -227,15 +224,14 @@ def _found(
         first = np.argsort(named, kind="stable")  # an id stands in the lists twice where its row was replaced
         first = first[np.concatenate([[True], np.diff(named[first]) > 0])] if len(named) else first
         chosen = named[first]
-        at = np.minimum(np.searchsorted(held.ids, chosen), len(held.ids) - 1)
-        there = held.ids[at] == chosen  # a removed row stays in the lists until they are written anew
-        ranking = scan(query[None, :], chosen[there], held.rows.take(at[there]), k)[0]
+        there, at = find(held.ids, chosen)  # a removed row stays in the lists until they are written anew
+        ranking = scan(query[None, :], chosen[there], held.rows.take(at), k)[0]
         if len(named) < fetch:
             if len(ranking) == k:
                 return ranking  # every permitted row was looked at
             break  # or nearly: FAISS leaves out those of the lowest score that there can be
         if len(ranking) == k:
-            hits = np.searchsorted(chosen, ids_of(ranking))
+            hits = chosen.searchsorted(ids_of(ranking))
             if scores[first[hits]].min() > scores[-1]:
                 return ranking
         fetch *= 4

@@ -11,7 +11,19 @@ from playwright.sync_api import Browser
 from rag.app import opening
 from rag.store import experiments as store
 from rag.store.experiments import Answered, Configured
-from tests.browser.conftest import ANSWERED, COLOURS, RULES, SCHEMES, WIDTHS, Site, asked, axe, settled, watched
+from tests.browser.conftest import (
+    ANSWERED,
+    COLOURS,
+    RULES,
+    SCHEMES,
+    WIDTHS,
+    Site,
+    asked,
+    axe,
+    keep_screenshot,
+    settled,
+    watched,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,7 @@ def test_the_pages(browser: Browser, tried: Tried, screenshots: Path, width: int
         "compare": "/compare",
         "compare-pair": f"/compare/pair?first={first}&second={second}",
         "compare-experiment": f"/compare/experiments/{tried.experiment}",
+        "compare-told": f"/compare/pair?first={first}&second={second}&told=true",
     }
     with watched(browser, tried.site.url, width) as (page, _):
         for name, address in pages.items():
@@ -64,7 +77,7 @@ def test_the_pages(browser: Browser, tried: Tried, screenshots: Path, width: int
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width, "it does not fit its width"
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                page.screenshot(path=screenshots / f"{name}-{width}-{scheme}.png", full_page=True)
+                keep_screenshot(page, screenshots, f"{name}-{width}-{scheme}")
                 assert not axe(page, RULES if scheme == "light" else COLOURS), (name, scheme)
 
 
@@ -76,11 +89,15 @@ def test_a_question_is_asked_both_ways_and_judged_by_a_key(browser: Browser, tri
         page.wait_for_url("**/compare/pair?**")
         settled(page)
         assert "keyword" not in page.locator("main").inner_text().lower()
-        page.keyboard.press("b")
-        page.wait_for_url("**/compare")
+        with page.expect_navigation():
+            page.keyboard.press("b")
         said = page.locator("#messages").inner_text()
         assert "Kept. A was mode" in said
         assert "B was mode" in said
+        assert "mode keyword" in page.locator("main").inner_text()
+        assert "you found it better" in page.locator("section", has=page.locator("#side-B")).inner_text()
+        page.get_by_role("link", name="Compare", exact=True).first.click()
+        page.wait_for_url("**/compare")
         assert "mode keyword" in page.locator("main").inner_text()
 
 

@@ -1,11 +1,16 @@
-"""Payloads as document, title, file name, metadata, label, question, answer, comment and tag: pages show them as text.
+"""Payloads as document, title, file name, metadata, label, question, answer, comment and tag, as what reviewers write
+and as names of queues, views, experiments and runs: pages show them as text.
 
-No script runs, no request leaves the origin, no dialog opens, nothing of them becomes an element.
+No script runs, no request leaves the origin, no dialog opens, nothing of them becomes an element; nothing of them
+steers a terminal, and no export holds a live formula.
 """
 
+import csv
+import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +18,10 @@ from playwright.sync_api import Browser, Page
 
 from ingest import sources
 from rag.app import App, opening
+from rag.cli.output import _CONTROL
 from rag.corpus import Arrival, Origin
+from rag.exports import FORMS
+from rag.exports.csv import FORMULA
 from rag.store import documents as document_store
 from rag.store import interactions as interaction_store
 from rag.store.collections import Collection
@@ -21,11 +29,13 @@ from rag.store.permitted import Predicate
 from rag.types import Answer, Citation, Hit, Interaction, Part, Passage, Place, Reason, Refusal, Score, Usage
 from tests.api import server, small
 from tests.browser.conftest import require_chromium, settled, watched
+from tests.browser.hostile_reviews import DATASET, FEW, bare, name_of, write
 from tests.browser.payloads import payloads
+from tests.cli_house import House
 
 PAYLOADS = list(payloads())
 GROUP = 10  # payloads a document and a conversation
-GOAL = 1500  # payloads × places, seen on pages
+GOAL = 3500  # payloads × places, seen on pages
 PLAIN = "Somebody sent these words, of which nobody knows what they are for; what follows stands in them as it came:"
 CANARY = "window.canary = () => { window.canaries = (window.canaries || 0) + 1; };"
 INJECTED = """() => [...document.querySelectorAll(
@@ -37,21 +47,28 @@ INJECTED = """() => [...document.querySelectorAll(
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    url: str
+    folder: Path
     documents: list[int]
     interactions: list[str]
     conversations: list[str]
+    items: list[int]  # of reviews, the first of each queue
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
-    require_chromium()
-    settings = small(tmp_path_factory.mktemp("hostile"))
-    with opening(settings, create=True) as app:
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
+    folder = tmp_path_factory.mktemp("hostile")
+    with opening(small(folder), create=True) as app:
         documents = write_documents(app)
-        found = write_log(app, documents)
-    with server(settings) as url:
-        yield Hostile(url, documents, *found)
+        interactions, conversations, chunks = write_log(app, documents)
+        items = write(app, groups(), interactions, chunks)
+    return Hostile(folder, documents, interactions, conversations, items)
+
+
+@pytest.fixture(scope="module")
+def url(hostile: Hostile) -> Iterator[str]:
+    require_chromium()
+    with server(small(hostile.folder)) as found:
+        yield found
 
 
 def groups() -> list[list[str]]:
@@ -73,8 +90,9 @@ def write_documents(app: App) -> list[int]:
     return ids
 
 
-def write_log(app: App, documents: list[int]) -> tuple[list[str], list[str]]:
-    """One interaction a payload, in conversations of GROUP turns, the last of which is a refusal; with a comment."""
+def write_log(app: App, documents: list[int]) -> tuple[list[str], list[str], list[int]]:
+    """One interaction a payload, in conversations of GROUP turns, the last of which is a refusal; with a comment. Their
+    ids, those of the conversations, and the chunks that they show."""
     collection = app.collection()
     keys: list[str] = []
     conversations = []
@@ -87,25 +105,24 @@ def write_log(app: App, documents: list[int]) -> tuple[list[str], list[str]]:
     number = 0
     for group in groups():
         parent = None
-        for payload in group:
-            document = stored[documents[number]]
-            chunk = chunks[document.id]
-            key = f"01J{number:023d}"
-            hit = Hit(chunk.id, 0.5, {"dense": Part(1, 0.5)})
-            place = Place(document.id, document.uri, payload, payload, {payload: payload})
-            passage = Passage(
-                hit, payload, payload, (payload, payload), (place,), None, chunk.start, chunk.end, document.content_id
-            )
-            entry = interaction(app, collection, key, payload, passage, parent, f"c{number // GROUP}")
-            with app.database.write() as connection:
+        with app.database.write() as connection:
+            for payload in group:
+                document = stored[documents[number]]
+                chunk = chunks[document.id]
+                key = f"01J{number:023d}"
+                hit = Hit(chunk.id, 0.5, {"dense": Part(1, 0.5)})
+                place = Place(document.id, document.uri, payload, payload, {payload: payload})
+                at = (None, chunk.start, chunk.end, document.content_id)
+                passage = Passage(hit, payload, payload, (payload, payload), (place,), *at)
+                entry = interaction(app, collection, key, payload, passage, parent, f"c{number // GROUP}")
                 interaction_store.record(connection, app.database, entry, collection.id)
                 interaction_store.add_feedback(
                     connection, app.tenant_id, key, user="local", rating=-1, label=None, comment=payload
                 )
-            keys.append(key)
-            parent, number = key, number + 1
+                keys.append(key)
+                parent, number = key, number + 1
         conversations.append(f"c{(number - 1) // GROUP}")
-    return keys, conversations
+    return keys, conversations, [chunks[document].id for document in documents]
 
 
 def interaction(
@@ -156,17 +173,21 @@ TOLD = (
     "fallback",
 )
 REFUSED = ("question", "word looked for", "closest passage")
+ENTRY = ("entry of the log", "note", "corrected answer", "label of a review")
+ITEM = ("reason", "note of one's own", "guidelines", "question judged")
+WRITTEN = """() => document.body.textContent + [...document.querySelectorAll('input:not([type="hidden"])')]
+  .map(field => field.value).join(" ")"""  # what stands in fields is no text of the page
 
 
-def test_payloads_are_shown_and_do_nothing(browser: Browser, hostile: Hostile) -> None:
+def test_payloads_are_shown_and_do_nothing(browser: Browser, url: str, hostile: Hostile) -> None:
     seen: set[tuple[str, str]] = set()
-    with watched(browser, hostile.url) as (page, _):
+    with watched(browser, url) as (page, _):
         page.context.add_init_script(CANARY)
         for address, held in visits(hostile):
             page.goto(address)
             settled(page)
             check(page, address)
-            text = squeezed(page.evaluate("() => document.body.textContent"))
+            text = squeezed(page.evaluate(WRITTEN))
             for payload, places in held.items():
                 shown = text.count(squeezed(payload))
                 assert shown >= len(places), f"{address} shows {payload!r} {shown} times, not as {places}"
@@ -191,9 +212,34 @@ def visits(hostile: Hostile) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]
     logged = list(reversed(list(zip(hostile.interactions, PAYLOADS, strict=True))))
     for at in range(0, len(logged), 50):
         before = f"?before={logged[at - 1][0]}" if at else ""
-        yield f"/log{before}", {payload: ("line of the log",) for _, payload in logged[at : at + 50]}
+        lines = {payload: ("line of the log",) for _, payload in logged[at : at + 50]}
+        views = {name_of(payload): ("saved view", "view to remove") for payload in PAYLOADS}
+        yield f"/log{before}", {key: lines.get(key, ()) + views.get(key, ()) for key in lines | views}
     for number in range(5, len(PAYLOADS), 50):
-        yield f"/log/{hostile.interactions[number]}", {PAYLOADS[number]: ("entry of the log",)}
+        yield f"/log/{hostile.interactions[number]}", {PAYLOADS[number]: ENTRY}
+    yield from judged(hostile)
+
+
+def judged(hostile: Hostile) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+    """The pages of review, comparison and evaluation."""
+    firsts = [group[0] for group in groups()]
+    yield "/review", {name_of(payload): ("queue",) for payload in firsts}
+    for at, (item, group) in enumerate(zip(hostile.items, groups(), strict=True)):
+        reviewed = dict.fromkeys(group, ("guidelines", "note or correction"))
+        named = {name_of(payload, 60): ("label", "label of a review") for payload in group[:9]}
+        address = f"/review/queues/{quote(name_of(group[0]), safe='')}"
+        yield address, {key: reviewed.get(key, ()) + named.get(key, ()) for key in reviewed | named}
+        if at % 5 == 0:
+            better: dict[str, tuple[str, ...]] = {group[1]: ("better passage", "its title")}
+            yield f"/review/items/{item}", {group[0]: ITEM} | better
+            yield (
+                f"/compare/experiments/{at + 1}",
+                {name_of(group[1], 60): ("configuration", "answers", "who wins")},
+            )
+            yield f"/evaluation/{at + 1}", dict.fromkeys(group, ("worst question", "its document"))
+    names = {name_of(payload): ("experiment",) for payload in firsts}
+    yield "/compare", names | {name_of(payload, 60): ("configuration", "who wins", "judgement") for payload in firsts}
+    yield "/evaluation", {group[1]: ("questions of a run",) for group in groups()}
 
 
 def check(page: Page, address: str) -> None:
@@ -218,9 +264,62 @@ PLANTED = """<!doctype html><title>planted</title><h1>planted</h1><script>canary
 <img src="//evil.example/i.png"><script>alert(1)</script>"""
 
 
-def test_the_watch_would_have_seen_it(browser: Browser, hostile: Hostile) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_no_export_holds_a_live_formula_or_breaks(hostile: Hostile, form: str, tmp_path: Path) -> None:
+    house = House(hostile.folder, hostile.folder / "models")
+    done = house("datasets", "export", DATASET, str(tmp_path / "out"), "--format", form)
+    assert done.code == 0, done.err
+    assert not _CONTROL.search(done.out + done.err)
+    files = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    for path in files:
+        if path.suffix == ".csv":
+            with path.open(encoding="utf-8", newline="") as file:
+                cells = [cell for row in csv.reader(file) for cell in row]
+            assert len(cells) > GROUP * len(groups())
+            assert not [cell for cell in cells if cell.lstrip().startswith(FORMULA)]
+            assert f"'{bare(PAYLOADS[165])}" in cells, "a correction that would have been one"
+        elif path.suffix == ".jsonl":
+            assert all(json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line)
+        elif path.suffix == ".md":
+            card = path.read_text(encoding="utf-8")
+            assert not _CONTROL.search(card), "a card that is printed steers no terminal"
+            fenced = [part for part in card.split("\n~~~~") if "<script>" in part]
+            assert fenced, "what reviewers were told is in it"
+    assert len(files) >= 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("reviews", "queues", "list"),
+        ("reviews", "queues", "show", name_of(PAYLOADS[170])),
+        ("reviews", "list", "-n", "200"),
+        ("reviews", "show", "176"),
+        ("reviews", "agreement", name_of(PAYLOADS[170])),
+        ("logs", "views"),
+        ("datasets", "list"),
+        ("datasets", "show", FEW, "-n", "200"),
+        ("experiment", "list"),
+        ("experiment", "show", name_of(PAYLOADS[170]), "--answers"),
+        ("compare", "list"),
+        ("compare", "results", name_of(PAYLOADS[170])),
+        ("eval", "list"),
+        ("eval", "show", name_of(PAYLOADS[171])),
+        ("gate", FEW, "--min", "success_5=1", "--mode", "keyword"),
+    ],
+)  # fmt: skip
+def test_nothing_steers_a_terminal(hostile: Hostile, arguments: tuple[str, ...]) -> None:
+    house = House(hostile.folder, hostile.folder / "models")
+    for form in ((), ("--json",)) if arguments[:2] != ("reviews", "show") else ((),):
+        done = house(*arguments, *form)
+        assert done.code in (0, 1), done.err
+        assert len(done.out) > 20
+        assert not _CONTROL.search(done.out + done.err), arguments
+
+
+def test_the_watch_would_have_seen_it(browser: Browser, url: str) -> None:
     """A page without escaping and policy: the canary sings, the elements are found, request and dialog are told."""
-    with watched(browser, hostile.url) as (page, watch):
+    with watched(browser, url) as (page, watch):
         page.context.add_init_script(CANARY)
         page.route("**/planted", lambda route: route.fulfill(body=PLANTED, content_type="text/html"))
         page.goto("/planted")

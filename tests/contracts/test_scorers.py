@@ -139,6 +139,19 @@ NOT_ANSWERED = [
 ]
 
 
+def test_all_scores_of_one_answer_in_order_whoever_waits(embedder: Embedder) -> None:
+    loaded = scorers.load(Models(embedder, judge=lambda: Thinking(fails=True)), [*scorers.DEFAULT, *JUDGED])
+    entry = interaction("The Golden Gate Bridge was opened in 1937 [1].", *TWO)
+    told = scorers.scores(loaded, entry)
+    assert [score.name for score in told] == [scorer.name for scorer in loaded]
+    for score, scorer in zip(told, loaded, strict=True):
+        if scorer.name in JUDGED:
+            assert (score.value, score.identifier, score.explanation) == (None, "", "the server went away")
+        else:
+            assert [score] == scorer.score([entry])
+    assert scorers.scores(loaded[:1], entry) == told[:1]
+
+
 def test_all_are_loaded_by_name_and_none_twice(every: dict[str, Scorer], embedder: Embedder) -> None:
     assert list(every) == sorted([*ALONE, *JUDGED])
     assert [scorer.name for scorer in scorers.load(Models(embedder))] == sorted(scorers.DEFAULT)

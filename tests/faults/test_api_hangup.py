@@ -90,7 +90,7 @@ def ask(address: str, accept: str) -> http.client.HTTPConnection:
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
 def test_a_hang_up_ends_the_answer_and_is_logged_as_cancelled(app: App, accept: str, heeds_cancel: bool) -> None:
     slow = Slow(heeds_cancel=heeds_cancel)
-    app._generators["slow"] = slow
+    app.engines.generators["slow"] = slow
     with served(app) as address, Client(address) as rag:
         rag.add_text(OTTERS, uri="note:otters")
         connection = ask(address, accept)
@@ -119,7 +119,7 @@ def cancelled(rag: Client) -> bool:
 
 def test_health_is_answered_while_every_answer_thread_is_busy(app: App) -> None:
     slow = Slow(heeds_cancel=True)
-    app._generators["slow"] = slow
+    app.engines.generators["slow"] = slow
     with served(app) as address, Client(address) as rag:
         rag.add_text(OTTERS, uri="note:otters")
         asked = [ask(address, "text/event-stream") for _ in range(ANSWERS + 2)]
@@ -138,7 +138,7 @@ def test_health_is_answered_while_every_answer_thread_is_busy(app: App) -> None:
 def test_a_silent_stream_is_kept_open_by_comments(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "PING_S", 0.02)
     slow = Slow(heeds_cancel=False)
-    app._generators["slow"] = slow
+    app.engines.generators["slow"] = slow
     with served(app) as address, Client(address) as rag:
         rag.add_text(OTTERS, uri="note:otters")
         connection = ask(address, "text/event-stream")
@@ -168,7 +168,7 @@ def test_an_upload_that_breaks_off_is_no_fault_of_the_server(app: App, caplog: p
 
 def test_a_stopping_server_ends_its_answers_and_logs_them(app: App) -> None:
     slow = Slow(heeds_cancel=True)
-    app._generators["slow"] = slow
+    app.engines.generators["slow"] = slow
     with served(app) as address, Client(address) as rag:
         rag.add_text(OTTERS, uri="note:otters")
         connection = ask(address, "text/event-stream")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,14 @@ from sqlalchemy import select
 from rag.app import App
 from rag.config import load
 from rag.store.tables import chunks, contents, documents
+from tests.forking import Forking
 
 FILES = 150
 KILL_AFTER_COMMITS = (1, 2, 3)
+READ = """
+import filelock, psutil, sqlalchemy.dialects.sqlite
+import rag.batches, rag.cli, rag.cli.ingest, rag.doctor, rag.embedders.hashing, rag.shapes.syncs, rag.snapshots
+"""
 
 # The child is the real command line. It is killed from inside, right after the n-th commit or just before it: a kill
 # from outside would land wherever the machine's load puts it, and mostly miss.
@@ -47,13 +53,19 @@ def environment() -> dict[str, str]:
 
 
 def command(data: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "rag", "--data", str(data), *arguments]
+    return ["-m", "rag", "--data", str(data), *arguments]
 
 
-def ingest(data: Path, folder: Path) -> dict[str, object]:
-    done = subprocess.run(
-        command(data, "ingest", str(folder), "--json"), env=environment(), capture_output=True, text=True, check=True
-    )
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    opened = Forking(READ)
+    yield opened
+    opened.close()
+
+
+def ingest(forking: Forking, data: Path, folder: Path) -> dict[str, object]:
+    done = forking.run(command(data, "ingest", str(folder), "--json"), env=environment())
+    assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
@@ -89,33 +101,36 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """What an ingest leaves that is a process of its own, and that nobody kills."""
     data = tmp_path_factory.mktemp("whole")
-    assert ingest(data, folder)["documents"] == FILES
+    done = subprocess.run(
+        [sys.executable, *command(data, "ingest", str(folder), "--json")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["documents"] == FILES
     return state(data)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("commits", KILL_AFTER_COMMITS)
 def test_killed_and_run_again(
-    folder: Path, whole: tuple[object, ...], tmp_path: Path, commits: int, moment: str
+    folder: Path, whole: tuple[object, ...], forking: Forking, tmp_path: Path, commits: int, moment: str
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    subprocess.run(command(data, "db", "upgrade"), env=environment(), check=True, capture_output=True)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLER, str(commits + 2), moment, "--data", str(data), "ingest", str(folder)],
-        env=environment(),
-        capture_output=True,
-        check=False,
+    assert forking.run(command(data, "db", "upgrade"), env=environment()).returncode == 0
+    killed = forking.run(
+        ["-c", KILLER, str(commits + 2), moment, "--data", str(data), "ingest", str(folder)], env=environment()
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     between = state(data)
     assert between != whole, "the kill came too late to prove anything"
-    report = ingest(data, folder)
+    report = ingest(forking, data, folder)
     assert report["documents"] == FILES
     assert state(data) == whole
-    healthy = subprocess.run(
-        command(data, "doctor", "--json"), env=environment(), capture_output=True, text=True, check=False
-    )
+    healthy = forking.run(command(data, "doctor", "--json"), env=environment())
     assert json.loads(healthy.stdout)["ok"], healthy.stdout
     assert healthy.returncode == 0

@@ -4,6 +4,7 @@ Victims hold a job that is half done, so every kill lands where it could hurt. T
 queue whose fence was taken out, and on one that lets a second attempt overwrite what the first one told.
 """
 
+import io
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,12 +23,14 @@ import pytest
 from sqlalchemy import select, update
 
 from rag.app import App, opening
+from rag.cli import run
 from rag.config import load
 from rag.corpus import Origin
 from rag.jobs import ask_paths
 from rag.store import jobs as store
 from rag.store.tables import chunks, collections, contents, documents, jobs
 from tests.api import until
+from tests.cli_house import environment
 
 JOBS = 10
 WORKERS = 3
@@ -207,11 +210,11 @@ def problems(house: House, asked: Sequence[Asked], expected: tuple[object, objec
             found.append("some document was written twice, or never")
         if alive(app) != expected:
             found.append("the contents are not those of an undisturbed ingest")
-    healthy = subprocess.run(
-        [sys.executable, "-m", "rag", "doctor", "--json"], env=house.environment, capture_output=True, check=False
-    )
-    if not json.loads(healthy.stdout)["ok"]:
-        found.append(f"not healthy: {healthy.stdout.decode()}")
+    out = io.StringIO()
+    with environment(house.variables), redirect_stdout(out):
+        run(["doctor", "--json"])
+    if not json.loads(out.getvalue())["ok"]:
+        found.append(f"not healthy: {out.getvalue()}")
     return found
 
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.fusion import Scored, Span, ceiling, rrf, shares, weighted
+from rag.fusion import Ask, Span, ceiling, rrf, shares, weighted
 from rag.keywords.bm25 import Statistics
-from rag.types import Hit, Part, Ranking
+from rag.rankings import Scores
+from rag.types import Hit, Ids, Part, Ranking
 
 
 def ranking(scores: dict[int, float], part: str) -> Ranking:
@@ -15,8 +16,13 @@ def ranking(scores: dict[int, float], part: str) -> Ranking:
     return [Hit(chunk, score, {part: Part(place, score)}) for place, (chunk, score) in enumerate(best, start=1)]
 
 
-def scored(scores: dict[int, float]) -> Scored:
-    return Scored(np.array(list(scores), dtype=np.int64), np.array(list(scores.values()), dtype=np.float64))
+def scored(scores: dict[int, float]) -> Ask:
+    """An arm that knows these scores, and gives 0 to others."""
+
+    def ask(ids: Ids) -> Scores:
+        return np.array([scores.get(chunk, 0.0) for chunk in ids.tolist()])
+
+    return ask
 
 
 NONE = scored({})

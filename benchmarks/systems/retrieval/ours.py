@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from system import PER_DOCUMENT, Batch, Hit, K, Opened, Vectors, Where, main, metadata
+from system import PER_DOCUMENT, Batch, Hit, K, Opened, Vectors, Where, main, metadata, threads
 
 from ingest.minhash import signatures
 from ingest.reading.prepare import Prepared
@@ -59,7 +59,7 @@ class Given:
 
 
 def app(folder: Path, *, create: bool) -> App:
-    return App.open(load({"data": folder}, environment={}).settings, create=create)
+    return App.open(load({"data": folder, "threads": threads()}, environment={}).settings, create=create)
 
 
 def ingest(folder: Path, batches: Callable[[int], Iterator[Batch]]) -> dict[str, object]:
@@ -150,7 +150,7 @@ def open_state(folder: Path, texts: Sequence[str], vectors: Vectors) -> Opened:
     opened = app(folder, create=False)
     ids: NDArray[np.int64] = np.load(folder / NUMBERS)
     embedder = Given(vectors.shape[1], dict(zip(texts, vectors, strict=True)))
-    opened._embedder = embedder
+    opened.engines.embedding = embedder
     collection, principal, spent, count = opened.opened(), opened.local(), Counter[str](), Counter[str]()
     fusion = opened.fusion()
 

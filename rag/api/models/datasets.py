@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from rag.api.models import Given, Shape
+from rag.api.models import CollectionName, Given, Shape
 
 Split = Literal["train", "validation", "test"]
 Origin = Literal["human", "synthetic", "generated"]
@@ -40,6 +40,18 @@ class DatasetRequest(Given):
     query: dict[str, JsonValue] = Field(
         default_factory=dict, description="filters of the log, as a saved view has them"
     )
+
+
+class SynthesisRequest(Given):
+    """Questions to be made from documents."""
+
+    questions: Annotated[int, Field(ge=1, le=10_000, description="at most")] = 100
+    by: Annotated[
+        Literal["auto", "templates", "generator"],
+        Field(description="a language model, or templates; auto: the model where one is installed"),
+    ] = "auto"
+    collection: CollectionName | None = None
+    shares: SharesRequest = SharesRequest(train=0.0, validation=0.0, test=1.0)
 
 
 class Dataset(Shape):

@@ -127,8 +127,8 @@ class Interactions(Shape):
 
 
 class Counted(Shape):
-    count: Annotated[int, Field(description="exact, up to 10,000")]
-    more: Annotated[bool, Field(description="whether there are more than that")]
+    count: Annotated[int, Field(description="how many there are; with `more`, at least so many: a lower bound")]
+    more: Annotated[bool, Field(description="whether there are more than were counted")]
 
 
 class Tagged(Shape):

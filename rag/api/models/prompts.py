@@ -7,8 +7,6 @@ from pydantic import Field
 
 from rag.api.models import Given, Shape
 
-TemplateName = Annotated[str, Field(min_length=1, max_length=100, description="name, or name@digest")]
-
 
 class TemplateRequest(Given):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["support"])]

@@ -236,7 +236,7 @@ def _beside(house: House, principal: Principal, current: str | None, before: str
     return _listed(house, principal, current, before) | {
         "collections": [(each.name, each.name) for each in found],
         "modes": MODES,
-        "generators": [("", f"{own} (default)"), *((name, name) for name in sorted(OPEN_GENERATORS - {own}))],
+        "generators": [("", own), *((name, name) for name in sorted(OPEN_GENERATORS - {own}))],
         "longest": settings.max_question_chars,
     }
 

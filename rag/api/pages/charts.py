@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 400, 190
 LEFT, RIGHT, TOP, BOTTOM = 44, 6, 8, 22  # around the plot
 TICKS = 5  # of the upright axis, about
 LABELS = 5  # of the level one, at most
+LETTER = 6  # wide, about
 
 Say = Callable[[float | None], str]
 
@@ -77,10 +78,10 @@ class Chart:
 
 
 def bars(id: str, title: str, about: str, steps: Sequence[str], series: Sequence[Series], say: Say) -> Chart:
-    """Series as bars that stand on one another; they must not be negative."""
+    """Series of counts as bars that stand on one another; they must not be negative."""
     width = (WIDTH - LEFT - RIGHT) / max(1, len(steps))
     top = max([sum(one.values[at].value or 0 for one in series) for at in range(len(steps))], default=0)
-    ticks, scale = _upright(0, top, say)
+    ticks, scale = _upright(0, top, say, finest=1)
     below = [0.0] * len(steps)
     drawn = []
     for place, one in enumerate(series, 1):
@@ -176,9 +177,9 @@ def _chart(
 # ── axes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _upright(least: float, most: float, say: Say) -> tuple[list[Tick], Callable[[float], float]]:
-    """Ticks at round numbers, and where a value stands."""
-    step = round_step((most - least) / TICKS)
+def _upright(least: float, most: float, say: Say, finest: float = 0) -> tuple[list[Tick], Callable[[float], float]]:
+    """Ticks at round numbers, `finest` apart at least, and where a value stands."""
+    step = max(finest, round_step((most - least) / TICKS))
     low, high = floor(least / step) * step, max(ceil(most / step - 1e-9), floor(least / step) + 1) * step
     plot = HEIGHT - TOP - BOTTOM
 
@@ -199,7 +200,9 @@ def round_step(rough: float) -> float:
 
 
 def _level(steps: Sequence[str], width: float) -> list[Tick]:
-    every = max(1, ceil(len(steps) / LABELS))
+    longest = max((len(step) for step in steps), default=0)
+    most = max(1, min(LABELS, int((WIDTH - LEFT - RIGHT) / (LETTER * longest + LETTER * 2))))
+    every = max(1, ceil(len(steps) / most))
     return [Tick(_r(LEFT + (at + 0.5) * width), steps[at]) for at in range(0, len(steps), every)]
 
 

@@ -1,5 +1,7 @@
 """The page Compare: one question to two configurations, two answers judged blind, experiments and who wins."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -7,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from rag.api.house import House
 from rag.api.models import ULID
 from rag.api.models.experiments import CompareRequest
+from rag.api.pages import shown as answers
 from rag.api.pages.forms import Form, Given
 from rag.api.pages.rendering import PageRoute, page, see
 from rag.api.requests import Asker, TheHouse
@@ -16,20 +19,32 @@ from rag.api.routes.experiments import check
 from rag.comparing import following, judge, shown
 from rag.errors import WrongUsage
 from rag.experiments import table
-from rag.preferring import rates, strengths
+from rag.preferring import Shown, rates, strengths
 from rag.store import collections as collection_store
 from rag.store import experiments as experiment_store
 from rag.store import preferences as preference_store
 from rag.store.experiments import Experiment
-from rag.types import Principal
+from rag.store.preferences import Preference
+from rag.types import Interaction, Principal
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 LISTED = 20  # experiments and judgements on the page
 MODES = (("hybrid", "Hybrid"), ("semantic", "Semantic"), ("keyword", "Keyword"))
-SAID = {"a": "A", "b": "B", "tie": "Both are good", "neither": "Both are bad"}
+SAID = {"a": "A is better", "b": "B is better", "tie": "Both are good", "neither": "Both are bad"}
 
 Id = Annotated[str, Query(pattern=ULID)]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two answers as the page shows it."""
+
+    letter: str
+    name: str  # of the configuration, which is shown when the pair was judged
+    entry: Interaction
+    segments: Sequence[answers.Segment]
+    better: bool  # what the asker said
 
 
 @router.get("/compare")
@@ -39,6 +54,7 @@ def beginning(
     principal: Asker,
     q: Annotated[str, Query(max_length=20000)] = "",
     collection: Annotated[str | None, Query(max_length=100)] = None,
+    mode: Annotated[str | None, Query(max_length=20)] = None,
 ) -> Response:
     """What to compare, and what was found until now."""
     settings = house.app.settings
@@ -49,6 +65,7 @@ def beginning(
         tally = preference_store.tally(connection, principal.tenant_id, user=own(principal))
         judged = preference_store.listing(connection, principal.tenant_id, limit=LISTED, user=own(principal))
     generators = sorted(OPEN_GENERATORS | {settings.generator})
+    searched = mode if mode in dict(MODES) else settings.mode
     return page(
         request,
         "compare.html",
@@ -56,8 +73,8 @@ def beginning(
         collection=collection or settings.collection,
         collections=[(name, name) for name in names],
         modes=MODES,
-        mode=settings.mode,
-        other_mode="keyword" if settings.mode != "keyword" else "hybrid",
+        mode=searched,
+        other_mode="keyword" if searched != "keyword" else "hybrid",
         generators=[(name, name) for name in generators],
         generator=settings.generator,
         passages=settings.passages,
@@ -92,16 +109,47 @@ def _side(given: Form, side: str) -> dict[str, str | int | float]:
 
 
 @router.get("/compare/pair")
-def pair(first: Id, second: Id, request: Request, house: TheHouse, principal: Asker) -> Response:
-    """Two answers to one question, to be judged."""
+def pair(
+    first: Id,
+    second: Id,
+    request: Request,
+    house: TheHouse,
+    principal: Asker,
+    told: Annotated[bool, Query(description="say whose the answers are, instead of judging them")] = False,
+) -> Response:
+    """Two answers to one question, to be judged; whose they are is said when they were."""
     check_both(house, principal, first, second)
-    found = shown(house.app, principal, first, second)
-    return page(request, "compare_pair.html", shown=found, experiment=None, choices=SAID)
+    return _pair(request, house, principal, shown(house.app, principal, first, second), None, told=told)
+
+
+def _pair(
+    request: Request, house: House, principal: Principal, found: Shown, kept: Experiment | None, *, told: bool = False
+) -> Response:
+    with house.app.database.read() as connection:
+        mine = preference_store.said(
+            connection, principal.tenant_id, found.pair.first_id, found.pair.second_id, user=principal.user
+        )
+    sides = [_seen(letter, entry, found, mine) for letter, entry in (("A", found.a), ("B", found.b))]
+    return page(
+        request,
+        "compare_pair.html",
+        shown=found,
+        sides=sides,
+        experiment=kept,
+        choices=SAID,
+        mine=mine,
+        told=told or mine is not None,
+    )
+
+
+def _seen(letter: str, entry: Interaction, found: Shown, mine: Preference | None) -> Side:
+    name = found.pair.first if entry.id == found.pair.first_id else found.pair.second
+    return Side(letter, name, entry, answers.segments(entry), mine is not None and mine.chosen_id == entry.id)
 
 
 @router.post("/compare/pair")
-def said(request: Request, house: TheHouse, principal: Asker, given: Given) -> Response:
-    """Keep a judgement and go on: to the experiment's next pair, or back."""
+def judged(request: Request, house: TheHouse, principal: Asker, given: Given) -> Response:
+    """Keep a judgement and go on: to the experiment's next pair, or to whose the answers are."""
     first, second = given.required("first_id", "the pair"), given.required("second_id", "the pair")
     check_both(house, principal, first, second)
     kept = judge(
@@ -111,12 +159,18 @@ def said(request: Request, house: TheHouse, principal: Asker, given: Given) -> R
     named = f"Kept. A was {a}; B was {b}."
     if (experiment := given.whole("experiment")) is not None:
         return see(request, f"/compare/experiments/{experiment}/next", named)
-    return see(request, "/compare", named)
+    return see(request, f"/compare/pair?first={first}&second={second}", named)
 
 
 @router.get("/compare/experiments/{experiment}")
-def experiment(experiment: Annotated[int, Path(ge=1)], request: Request, house: TheHouse, principal: Asker) -> Response:
-    """An experiment: each configuration's means, and how it differs from the first."""
+def experiment(
+    experiment: Annotated[int, Path(ge=1)],
+    request: Request,
+    house: TheHouse,
+    principal: Asker,
+    whole: Annotated[bool, Query()] = False,
+) -> Response:
+    """An experiment; its tests take a moment, so that htmx fetches them; with `whole` they stand in the page."""
     kept = _experiment(house, principal, experiment)
     with house.app.database.read() as connection:
         answers = experiment_store.answers(connection, kept.id)
@@ -128,11 +182,20 @@ def experiment(experiment: Annotated[int, Path(ge=1)], request: Request, house: 
         request,
         "compare_experiment.html",
         kept=kept,
-        rows=table(kept.configurations, answers),
+        rows=table(kept.configurations, answers) if whole else None,
         answers=list(by_question.values())[:100],
         rates=rates(tally),
         strengths=strengths(tally),
     )
+
+
+@router.get("/compare/experiments/{experiment}/figures")
+def compared(experiment: Annotated[int, Path(ge=1)], request: Request, house: TheHouse, principal: Asker) -> Response:
+    """Each configuration's means, and how it differs from the first, as a part of the page."""
+    kept = _experiment(house, principal, experiment)
+    with house.app.database.read() as connection:
+        answers = experiment_store.answers(connection, kept.id)
+    return page(request, "_experiment.html", rows=table(kept.configurations, answers))
 
 
 @router.get("/compare/experiments/{experiment}/next")
@@ -144,7 +207,7 @@ def following_pair(
     found = following(house.app, principal, kept)
     if found is None:
         return see(request, f"/compare/experiments/{kept.id}", "You have judged every pair of this experiment.")
-    return page(request, "compare_pair.html", shown=found, experiment=kept, choices=SAID)
+    return _pair(request, house, principal, found, kept)
 
 
 def _experiment(house: House, principal: Principal, key: int) -> Experiment:

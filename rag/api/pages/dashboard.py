@@ -115,7 +115,16 @@ def _drift(request: Request, house: House, principal: Principal, wanted: Asked) 
     found = topics.drifted(house.app.database, principal.tenant_id, name, before, since, until)
     picture = None if found.drift is None else _drift_chart(found.drift, name)
     return page(
-        request, "_drift.html", found=found, picture=picture, enough=ENOUGH, collection=name, before=before, since=since
+        request,
+        "_drift.html",
+        found=found,
+        picture=picture,
+        enough=ENOUGH,
+        collection=name,
+        before=before,
+        since=since,
+        rows=_rows(name, since, until),
+        rows_before=_rows(name, before, since),
     )
 
 
@@ -126,7 +135,15 @@ def _new_topics(request: Request, house: House, principal: Principal, wanted: As
     opened = house.app.opened(wanted.collection or None, principal.tenant_id)
     found = topics.new_topics(opened, house.app.question_vectors(), principal, before, since, until)
     return page(
-        request, "_topics.html", found=found.topics, limit=found.limit, older=found.older, new=True, enough=ENOUGH
+        request,
+        "_topics.html",
+        found=found.topics,
+        limit=found.limit,
+        older=found.older,
+        new=True,
+        enough=ENOUGH,
+        rows=_rows(opened.collection.name, since, until),
+        rows_before=_rows(opened.collection.name, before, since),
     )
 
 
@@ -135,7 +152,24 @@ def _unanswered(request: Request, house: House, principal: Principal, wanted: As
     since, until = _period(house, principal.tenant_id, wanted)
     opened = house.app.opened(wanted.collection or None, principal.tenant_id)
     found = topics.unanswered(opened, house.app.question_vectors(), principal, since, until)
-    return page(request, "_topics.html", found=found, limit=None, older=0, new=False, enough=ENOUGH)
+    rows = _rows(opened.collection.name, since, until)
+    return page(
+        request,
+        "_topics.html",
+        found=found,
+        limit=None,
+        older=0,
+        new=False,
+        enough=ENOUGH,
+        rows=rows,
+        rows_before=None,
+    )
+
+
+def _rows(collection: str, since: datetime, until: datetime) -> str:
+    """Where the log has the questions that were put to a collection in a span of time."""
+    span = {"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+    return "/log" + query({"collection": collection, **span})
 
 
 def _period(house: House, tenant_id: int, wanted: Asked) -> tuple[datetime, datetime]:
@@ -351,13 +385,7 @@ def _drift_chart(found: Drift, collection: str) -> Chart:
     steps = names_of(found.points, found.step)
     values = []
     for point in found.points:
-        href = "/log" + query(
-            {
-                "collection": collection,
-                "since": f"{point.since:%Y-%m-%dT%H:%M:%SZ}",
-                "until": f"{point.until:%Y-%m-%dT%H:%M:%SZ}",
-            }
-        )
+        href = _rows(collection, point.since, point.until)
         out = point.out
         values.append(Value(None, href) if out is None else Value(out.value, href, out.low, out.high))
     about = f"The share of questions out of what was answered before, each {found.step}, with its 95 % interval."

@@ -49,27 +49,35 @@ def listing(
     filter: Annotated[str, Query(max_length=10000)] = "",  # the name of the parameter
     removed: bool = False,
     before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
+    after: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
 ) -> Response:
-    """The documents of a collection, the newest first; those that were removed in the order of their arrival."""
+    """The documents of a collection, the newest first, from behind the one named by `before`, or else the last ones
+    newer than `after`; those that were removed in the order of their arrival."""
     collections = _collections(house, principal)
     name = collection or house.app.settings.collection
     asked = {"collection": collection, "q": q, "label": label, "media_type": media_type, "owner": owner}
     asked |= {"filter": filter, "removed": "true" if removed else ""}
-    rows: list[StoredDocument] = []
+    back = after is not None and before is None and not removed
+    found: list[StoredDocument] = []
     if any(each.name == name for each, _ in collections) or collection:
-        rows = _found(house, principal, name, asked, before)
-    more = rows[LISTED - 1].id if len(rows) > LISTED else None
+        found = _found(house, principal, name, asked, after if back else before, back=back)
+    if back and len(found) <= LISTED:
+        return see(request, "/documents" + query(asked))  # the newest, as many as a page has
+    rows = found[-LISTED:] if back else found[:LISTED]
+    behind = back or before is not None
     return page(
         request,
         "documents.html",
         collections=collections,
         collection=name,
-        rows=rows[:LISTED],
+        rows=rows,
         asked=asked,
         removed=removed,
+        largest_mb=house.app.settings.max_upload_mb,
         filtered=any(asked[each] for each in ("q", "label", "media_type", "owner", "filter")),
-        first="/documents" + query(asked) if before else None,
-        next="/documents" + query(asked | {"before": str(more)}) if more else None,
+        first="/documents" + query(asked) if behind else None,
+        previous="/documents" + query(asked | {"after": str(rows[0].id)}) if behind and rows and not removed else None,
+        next="/documents" + query(asked | {"before": str(rows[-1].id)}) if back or len(found) > LISTED else None,
     )
 
 
@@ -169,9 +177,10 @@ def _collections(house: House, principal: Principal) -> Sequence[tuple[Collectio
 
 
 def _found(
-    house: House, principal: Principal, name: str, asked: dict[str, str], before: int | None
+    house: House, principal: Principal, name: str, asked: dict[str, str], cursor: int | None, *, back: bool
 ) -> list[StoredDocument]:
-    """A page of documents and one more. Raises NotFound for a collection that is not there, WrongFilter."""
+    """A page of documents and one more, the newest first, from behind the cursor; `back`: before it. Raises NotFound
+    for a collection that is not there, WrongFilter."""
     found = house.collection(principal, name)
     terms: list[object] = [{key: asked[key]} for key in ("media_type", "owner") if asked[key]]
     written = Filter.parse(asked["filter"]).canonical if asked["filter"] else None
@@ -181,15 +190,16 @@ def _found(
     predicate = Predicate(found.id, principal.labels, where)
     with house.app.database.read() as connection:
         if asked["removed"]:
-            return document_store.removed(connection, predicate, after=before or 0, limit=LISTED + 1)
+            return document_store.removed(connection, predicate, after=cursor or 0, limit=LISTED + 1)
         at = collection_store.position(connection, found.id)
-        return finding.found(
+        rows = finding.found(
             connection,
             predicate,
             at,
             words=asked["q"],
             label=asked["label"] or None,
-            order="newest",
-            after=before,
+            order="arrival" if back else "newest",
+            after=cursor,
             limit=LISTED + 1,
         )
+        return rows[::-1] if back else rows

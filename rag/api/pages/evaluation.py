@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from rag.api.house import House
-from rag.api.pages.charts import round_step
+from rag.api.pages.charts import Chart, Series, Value, lines, round_step
 from rag.api.pages.rendering import PageRoute, duration, number, page, query
 from rag.api.requests import Asker, TheHouse
 from rag.api.routes.evaluations import check
@@ -22,8 +22,7 @@ LISTED = 50  # runs of a page
 WORST = 25  # questions
 LOST = 20
 DRAWN = 24  # runs of the plot
-RECALL = "recall_100"
-LEFT, TOP, WIDTH, HEIGHT = 48, 20, 540, 230  # of the plot in its picture of 600 by 290
+LEFT, TOP, WIDTH, HEIGHT = 44, 12, 344, 150  # of the plot in its picture of 400 by 200
 
 Run = Annotated[str, Query(min_length=1, max_length=120)]
 Metric = Annotated[str, Query(max_length=60)]
@@ -35,12 +34,11 @@ class Dot:
 
     x: float
     y: float
-    label_y: float
     low: float  # of the interval, as places
     high: float
     href: str
     title: str
-    label: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def listing(
         )
     runs = found[:LISTED]
     names = list(dict.fromkeys(name for run in runs for name in run.run.metrics))
-    drawn = metric if metric in names else RECALL if RECALL in names else names[0] if names else RECALL
+    drawn = metric if metric in names else names[0] if names else ""
     kept = {"folder": folder, "metric": metric}
     return page(
         request,
@@ -89,6 +87,7 @@ def listing(
         folder=folder,
         metric=drawn,
         plot=plot(runs[:DRAWN], drawn),
+        course=course(runs, drawn),
         first="/evaluation" + query(dict(kept)) if before else None,
         next="/evaluation" + query(kept | {"before": str(runs[-1].id)}) if len(found) > LISTED else None,
     )
@@ -175,6 +174,34 @@ def _found(query: JudgedQuery) -> list[tuple[str, int]]:
     return [(document, query.relevant.get(document, 0)) for document in list(query.ranking)[:5]]
 
 
+def course(runs: Sequence[Evaluation], metric: str) -> Chart | None:
+    """A metric from run to run over the questions that were asked last more than once, the oldest at the left; None
+    where none were."""
+    by_folder: dict[str, list[Evaluation]] = {}
+    for run in runs:
+        if metric in run.run.metrics:
+            by_folder.setdefault(run.run.folder, []).append(run)
+    same = next((found[:DRAWN][::-1] for found in by_folder.values() if len(found) > 1), None)
+    if same is None:
+        return None
+    values = [
+        Value(found["value"], f"/evaluation/{run.id}", found["low"], found["high"])
+        for run in same
+        for found in [run.run.metrics[metric]]
+    ]
+    about = f"Runs over {same[0].run.folder}, the oldest at the left, each with its 95 % interval."
+    steps = [run.name if len(run.name) <= 14 else run.name[:13] + "…" for run in same]
+    return lines(
+        "course",
+        f"{metric} from run to run",
+        about,
+        steps,
+        [Series(metric, values)],
+        lambda value: number(value, 3),
+        least=None,
+    )
+
+
 def plot(runs: Sequence[Evaluation], metric: str) -> Plot | None:
     """A metric against the median time of a search, on a logarithmic axis; None where no run has both."""
     both = [
@@ -186,10 +213,10 @@ def plot(runs: Sequence[Evaluation], metric: str) -> Plot | None:
         return None
     times = [taken for _, _, taken in both]
     least, most = log10(min(times)) - 0.1, log10(max(times)) + 0.1
-    low = min(found["low"] for _, found, _ in both)
     high = max(found["high"] for _, found, _ in both)
+    low = min(*(found["low"] for _, found, _ in both), high - 0.1)  # where all are the same, there is an axis as well
     step = round_step((high - low) / 5)
-    bottom = step * int(low / step + 1e-9)
+    bottom = max(0.0, step * int(low / step + 1e-9))
     top = max(step * ceil(high / step - 1e-9), bottom + step)
     places = max(1, ceil(-log10(step) - 1e-9))
 
@@ -199,21 +226,21 @@ def plot(runs: Sequence[Evaluation], metric: str) -> Plot | None:
     def y(value: float) -> float:
         return round(TOP + HEIGHT * (1 - (value - bottom) / (top - bottom)), 1)
 
-    marks = [digit * 10.0**power for power in range(-2, 6) for digit in (1, 2, 5)]
+    digits = (1, 2, 5) if most - least > 1 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    marks = [digit * 10.0**power for power in range(-2, 6) for digit in digits]
     return Plot(
         metric,
         [
             Dot(
                 x(taken),
                 y(found["value"]),
-                y(found["value"]) + (15 if at % 2 else -6),
                 y(found["low"]),
                 y(found["high"]),
                 f"/evaluation/{run.id}",
                 f"{run.name}: {metric} {number(found['value'], 4)}, {duration(taken)}",
-                run.name if len(run.name) <= 22 else run.name[:21] + "…",
+                run.name,
             )
-            for at, (run, found, taken) in enumerate(both)
+            for run, found, taken in both
         ],
         [(x(mark), duration(mark)) for mark in marks if least <= log10(mark) <= most],
         [(y(bottom + at * step), number(bottom + at * step, places)) for at in range(round((top - bottom) / step) + 1)],

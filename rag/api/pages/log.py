@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -43,12 +43,25 @@ Cursor = Annotated[str, Query(pattern=f"^$|{ULID}")]
 
 
 @router.get("/log")
-def listing(request: Request, house: TheHouse, principal: Asker, wanted: Wanted, before: Cursor = "") -> Response:
-    """The newest interactions that the filters mean. A token that is bound to labels sees its own."""
+def listing(
+    request: Request, house: TheHouse, principal: Asker, wanted: Wanted, before: Cursor = "", after: Cursor = ""
+) -> Response:
+    """The newest interactions that the filters mean; those before the one named by `before`, or else the last ones
+    newer than `after`. A token that is bound to labels sees its own."""
     query = _own(wanted.query(), principal)
+    back = bool(after and not before)
     with house.app.database.read() as connection:
-        found = store.listing(connection, principal.tenant_id, query, limit=LISTED + 1, before=before.upper() or None)
-        rows = found[:LISTED]
+        found = store.listing(
+            connection,
+            principal.tenant_id,
+            query,
+            limit=LISTED + 1,
+            before=before.upper() or None,
+            after=after.upper() or None,
+        )
+        if back and len(found) <= LISTED:
+            return see(request, wanted.href())  # the newest, as many as a page has
+        rows = found[-LISTED:] if back else found[:LISTED]
         ids = [entry.id for entry in rows]
         beside = standing.of(connection, principal.tenant_id, ids)
         tagged = tags.of(connection, principal.tenant_id, ids)
@@ -65,19 +78,31 @@ def listing(request: Request, house: TheHouse, principal: Asker, wanted: Wanted,
         outcomes=tuple(OUTCOMES),
         views=[(view.name, of_query(view.query).href()) for view in mine],
         scores=SHOWN,
-        first=wanted.href() if before else None,
-        next=wanted.href(before=rows[-1].id) if len(found) > LISTED else None,
+        first=wanted.href() if before or back else None,
+        previous=wanted.href(after=rows[0].id) if rows and (before or back) else None,
+        next=wanted.href(before=rows[-1].id) if back or len(found) > LISTED else None,
     )
 
 
 @router.get("/log/count")
-def counted(request: Request, house: TheHouse, principal: Asker, wanted: Wanted) -> Response:
-    """How many there are, as a part of the page: counting is not to hold up the list."""
+def counted(
+    request: Request,
+    house: TheHouse,
+    principal: Asker,
+    wanted: Wanted,
+    exact: Annotated[Literal["", "1"], Query()] = "",
+) -> Response:
+    """How many there are, as a part of the page: counting is not to hold up the list. It ends where it would take long,
+    with a lower bound, unless all are asked for."""
     query = _own(wanted.query(), principal)
     with house.app.database.read() as connection:
-        found = store.count(connection, principal.tenant_id, query, most=store.MOST)
-    told = f"more than {number(store.MOST)}" if found > store.MOST else number(found)
-    return page(request, "_count.html", told=told, one=found == 1)
+        if exact:
+            found = store.Count(store.count(connection, principal.tenant_id, query), more=False)
+        else:
+            found = store.counted(connection, principal.tenant_id, query)
+    told = f"{number(found.number)}{'+' if found.more else ''}"
+    every = wanted.given() | {"exact": "1"} if found.more else None
+    return page(request, "_count.html", told=told, one=told == "1", every=every)
 
 
 @router.post("/log/views")
@@ -304,6 +329,19 @@ def settings_of(entry: Interaction) -> tuple[Sequence[tuple[str, str]], Sequence
     """The settings of an interaction that have a value, in words, and the names of those that have none."""
     named = [(name.replace("_", " "), value) for name, value in sorted(entry.settings.items())]
     given = [(name, value) for name, value in named if value or isinstance(value, int | float)]
-    return [(name, str(value)) for name, value in given], sorted(
+    return [(name, _said(value)) for name, value in given], sorted(
         {name for name, _ in named} - {name for name, _ in given}
     )
+
+
+def _said(value: object) -> str:
+    """A setting as people say it: yes and no, numbers short, what has parts by its parts."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_said(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_said(part) for part in value)
+    return str(value)

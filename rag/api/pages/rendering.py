@@ -176,7 +176,15 @@ def register(api: FastAPI) -> None:
 def refusal(request: Request, told: Json) -> Response:
     """A problem document as a page, or as a message where htmx asked for a part of one."""
     name = "_problem.html" if request.headers.get("hx-request") == "true" else "problem.html"
-    return rendered(request, name, {"problem": told}, int(str(told["status"])))
+    return rendered(request, name, {"problem": told, "back": came_from(request)}, int(str(told["status"])))
+
+
+def came_from(request: Request) -> str | None:
+    """The path of the other page of this server that led here; None where none did."""
+    parts = urlsplit(request.headers.get("referer", ""))
+    ours = parts.netloc == request.headers.get("host", "") and parts.path.startswith("/") and parts.path[1:2] != "/"
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return path if ours and path != request.url.path + (f"?{request.url.query}" if request.url.query else "") else None
 
 
 # ── templates ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -91,6 +91,15 @@ def queue(name: Name, request: Request, house: TheHouse, principal: Asker) -> Re
     return page(request, "review_queue.html", **values, clauses=_told(found.rule), keeps=principal.labels is None)
 
 
+@router.get("/review/queues/{name}/agreement")
+def agreement(name: Name, request: Request, house: TheHouse, principal: Asker) -> Response:
+    """How far a queue's reviewers agree, as a part of the list of queues: measuring is not to hold up the list."""
+    check_unbound(principal)
+    with house.app.database.read() as connection:
+        found = reviewing.agreement_in(connection, queue_store.get(connection, principal.tenant_id, name))
+    return page(request, "_review_agreement.html", alpha=found.alpha, here=_address(name), any=bool(found.pairs))
+
+
 @router.post("/review/queues/{name}/guidelines")
 def guide(name: Name, request: Request, house: TheHouse, principal: Asker, given: Given) -> Response:
     """Change what reviewers are told, and how many an answer needs."""

@@ -49,7 +49,7 @@ async def ask(asked: CompareRequest, house: TheHouse, principal: Asker) -> Json:
     return Json(pair_json(found), status_code=201)
 
 
-@router.get("/api/comparisons", response_model=BlindPair, responses=documented(400, 404, 422))
+@router.get("/api/comparisons", response_model=BlindPair, responses=documented(400, 404, 409, 422))
 def pair(first: Id, second: Id, house: TheHouse, principal: Asker) -> Json:
     """Two logged answers to one question as A and B."""
     check_both(house, principal, first, second)
@@ -72,7 +72,7 @@ def following_pair(
 
 
 @router.post(
-    "/api/preferences", status_code=201, response_model=Preference, responses=documented(400, 403, 404, 413, 422)
+    "/api/preferences", status_code=201, response_model=Preference, responses=documented(400, 403, 404, 409, 413, 422)
 )
 def prefer(said: PreferenceRequest, house: TheHouse, principal: Asker) -> Json:
     """Say which answer of a pair is better; an earlier judgement of yours on it goes. The answer tells who was who."""

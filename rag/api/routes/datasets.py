@@ -1,4 +1,4 @@
-"""Datasets: GET the list and a version, POST a new one, download an export, compare two. Made of the log."""
+"""Datasets: GET the list and a version, POST a new one of the log or of documents, download an export, compare two."""
 
 import tempfile
 import zipfile
@@ -10,14 +10,25 @@ from fastapi import APIRouter, Path, Query, Response
 
 from rag.api.answers import Json, documented
 from rag.api.models import MAX_ID
-from rag.api.models.datasets import DatasetComparison, DatasetMade, DatasetRequest, Datasets, DatasetVersion, Split
+from rag.api.models.datasets import (
+    DatasetComparison,
+    DatasetMade,
+    DatasetRequest,
+    Datasets,
+    DatasetVersion,
+    Split,
+    SynthesisRequest,
+)
+from rag.api.models.jobs import Job
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.errors import NotPermitted
 from rag.exports import beir, export, making
 from rag.exports.collect import Wanted
 from rag.exports.splits import Shares
+from rag.jobs import ask_synthesis
 from rag.scrubbing import kinds
 from rag.shapes.datasets import change_json, record_json, version_json
+from rag.shapes.jobs import job_json
 from rag.store import datasets as dataset_store
 from rag.store.datasets import SPLITS
 from rag.store.interactions import query_value
@@ -65,6 +76,36 @@ def make(asked: DatasetRequest, house: TheHouse, principal: Asker, response: Res
     )
     made = making.make(house.app.database, principal.tenant_id, asked.name, wanted, query.collection, principal.user)
     return Json(version_json(made.version) | {"new": made.new}, status_code=201)
+
+
+@router.post(
+    "/api/datasets/{name}/synthesize",
+    status_code=202,
+    response_model=Job,
+    responses=documented(400, 403, 404, 413, 422),
+)
+def synthesize(
+    name: Annotated[str, Path(min_length=1, max_length=100, description="the dataset's name")],
+    asked: SynthesisRequest,
+    house: TheHouse,
+    principal: Asker,
+) -> Json:
+    """Make a version of questions that nobody asked from the documents of a collection, marked synthetic: a background
+    job, whose result names it. Not for tokens bound to labels."""
+    check(principal)
+    shares = Shares.of(asked.shares.train, asked.shares.validation, asked.shares.test)
+    collection = house.collection(principal, asked.collection).name
+    with house.app.database.write() as connection:
+        job = ask_synthesis(
+            connection,
+            principal,
+            collection,
+            name,
+            questions=asked.questions,
+            by=asked.by,
+            shares=(shares.train, shares.validation, shares.test),
+        )
+    return Json(job_json(job), status_code=202, headers={"location": f"/api/jobs/{job.id}"})
 
 
 @router.get("/api/datasets/{name}", response_model=DatasetVersion, responses=documented(400, 403, 404, 422))

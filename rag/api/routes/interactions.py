@@ -65,11 +65,20 @@ def listing(
 
 
 @router.get("/api/interactions/count", response_model=Counted, responses=documented(422))
-def count(house: TheHouse, principal: Asker, query: Narrowed) -> Json:
-    """How many interactions there are: exactly, up to 10,000."""
+def count(
+    house: TheHouse,
+    principal: Asker,
+    query: Narrowed,
+    exact: Annotated[bool, Query(description="count all, however many: slower, the longer the log is")] = False,
+) -> Json:
+    """How many interactions there are. Counting ends at 10,000, and where it would take long: then the count is a lower
+    bound, as `more` says."""
     with house.app.database.read() as connection:
-        found = interaction_store.count(connection, principal.tenant_id, query, most=interaction_store.MOST)
-    return Json({"count": min(found, interaction_store.MOST), "more": found > interaction_store.MOST})
+        if exact:
+            found = interaction_store.Count(interaction_store.count(connection, principal.tenant_id, query), more=False)
+        else:
+            found = interaction_store.counted(connection, principal.tenant_id, query)
+    return Json({"count": found.number, "more": found.more})
 
 
 @router.get("/api/interactions/{interaction_id}", response_model=InteractionWhole, responses=documented(404, 422))

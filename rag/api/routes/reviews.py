@@ -246,7 +246,7 @@ def skip_item(item_id: Item, given: SkipRequest, house: TheHouse, principal: Ask
 # ── reviews ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@router.post("/api/reviews", status_code=201, response_model=Review, responses=documented(400, 404, 413, 422))
+@router.post("/api/reviews", status_code=201, response_model=Review, responses=documented(400, 404, 409, 413, 422))
 def save(given: ReviewRequest, house: TheHouse, principal: Asker) -> Json:
     """Keep what the asker says of an item, in place of what they said of it before. The label is also a score of the
     interaction. Needs no lock: what a person has judged is kept, however late."""
@@ -273,6 +273,7 @@ def listing(
     corrected: Annotated[bool | None, Query(description="with a corrected answer, or without")] = None,
     since: Annotated[datetime | None, Query(description="from this moment on; UTC where no zone is given")] = None,
     until: Annotated[datetime | None, Query(description="before this moment")] = None,
+    tag: Word = None,
     history: Annotated[bool, Query(description="also those that were replaced or taken back")] = False,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -287,6 +288,7 @@ def listing(
         since=utc(since),
         until=utc(until),
         history=history,
+        tag=tag,
     )
     with house.app.database.read() as connection:
         found = review_store.listing(connection, principal, query, limit=limit + 1, before=cursor)

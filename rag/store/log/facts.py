@@ -5,16 +5,33 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Select, TextClause, case, false, literal, or_, select, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    TextClause,
+    and_,
+    case,
+    false,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 
 from rag.store.log import words
-from rag.store.log.query import Query, ScoreRange
+from rag.store.log.query import Query
 from rag.store.tables import SLOTS, interaction_facts, interaction_tags, interactions, log_terms, scores
 
 MILLISECOND = 1 << 20  # of a row's number
+IN_ORDER = 100_000  # rows of one value: its index has them in the order of their numbers, so reading them is quick
+SCATTERED = 20_000  # rows of a range of values, which its index has in the order of the values
 facts = interaction_facts.c
 
 Lookup = Callable[[str, str], ColumnElement[Any]]
@@ -146,39 +163,65 @@ def span(query: Query) -> Span:
 # ── conditions ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that a query asks of a row."""
+
+    holds: ColumnElement[bool]
+    rows: Select[tuple[int]] | None = None  # numbers of those that fulfil it, where an index has them by themselves
+    few: int = 0  # up to so many of them are sooner read one by one than all rows in order
+
+
 def narrowed(tenant_id: int, query: Query, names: Names, inside: Span) -> list[ColumnElement[bool]]:
     """All conditions but the words, of rows that lie in the span."""
-    where: list[ColumnElement[bool]] = [facts.tenant_id == tenant_id, *inside.holds(facts.number)]
-    where += [_COLUMNS[field] == names.term(field, value) for field, value in named(query).items() if value is not None]
+    return [*within(tenant_id, inside), *(each.holds for each in asked(tenant_id, query, names, inside))]
+
+
+def within(tenant_id: int, inside: Span) -> list[ColumnElement[bool]]:
+    """That a row is of this log, and lies in the span."""
+    return [facts.tenant_id == tenant_id, *inside.holds(facts.number)]
+
+
+def asked(tenant_id: int, query: Query, names: Names, inside: Span) -> list[Condition]:
+    """What a query asks of a row of the span beside its words."""
+
+    def listed(holds: ColumnElement[bool], few: int = IN_ORDER) -> Condition:
+        return Condition(holds, select(facts.number).where(*within(tenant_id, inside), holds), few)
+
+    found = [
+        listed(_COLUMNS[field] == names.term(field, told)) for field, told in named(query).items() if told is not None
+    ]
     if query.review_state == "none":
-        where.append(facts.review_id.is_(None))
+        found.append(Condition(facts.review_id.is_(None)))
     if query.template is not None:
-        where.append(facts.template_id.in_(_templates(tenant_id, query.template)))
+        found.append(listed(facts.template_id.in_(_templates(tenant_id, query.template))))
     if query.conversation_id is not None:
         turns = select(interactions.c.id).where(interactions.c.conversation_id == query.conversation_id)
-        where.append(facts.interaction_id.in_(turns))
-    if query.abstained is not None:
-        where.append(facts.abstained.is_(query.abstained))
-    if query.failed is not None:
-        where.append(facts.failed.is_(query.failed))
-    where += _between(facts.confidence, query.confidence_min, query.confidence_max)
-    for wanted in query.scores:
-        where += _scored(wanted, names)
-    said = {"good": facts.good > 0, "bad": facts.bad > 0, "any": facts.said > 0, "none": facts.said == 0}
-    if query.feedback is not None:
-        where.append(said[query.feedback])
+        found.append(listed(facts.interaction_id.in_(turns)))
+    for column, wanted in ((facts.abstained, query.abstained), (facts.failed, query.failed)):
+        if wanted is not None:
+            found.append(listed(column.is_(True)) if wanted else Condition(column.is_(False)))
+    if (query.confidence_min, query.confidence_max) != (None, None):
+        found.append(listed(_between(facts.confidence, query.confidence_min, query.confidence_max), SCATTERED))
+    for each in query.scores:
+        value = names.score(each.name)
+        within_range = _between(value, each.least, each.most)
+        found.append(listed(within_range, SCATTERED) if isinstance(value, Column) else Condition(within_range))
+    if query.feedback == "none":
+        found.append(Condition(facts.said == 0))
+    elif query.feedback is not None:
+        given = {"good": facts.good, "bad": facts.bad, "any": facts.said}[query.feedback]
+        found.append(listed(given > literal_column("0")))  # as the index has it: a parameter would not be known to fit
     for tag in dict.fromkeys(query.tags):
-        where.append(facts.number.in_(_tagged(tenant_id, names.term("tag", tag), inside)))
-    return where
+        tagged = _tagged(tenant_id, names.term("tag", tag), inside)
+        found.append(Condition(facts.number.in_(tagged), tagged, IN_ORDER))
+    return found
 
 
-def _scored(wanted: ScoreRange, names: Names) -> list[ColumnElement[bool]]:
-    value = names.score(wanted.name)
-    return _between(value, wanted.least, wanted.most) or [value.is_not(None)]
-
-
-def _between(value: ColumnElement[Any], least: float | None, most: float | None) -> list[ColumnElement[bool]]:
-    return [*([] if least is None else [value >= least]), *([] if most is None else [value <= most])]
+def _between(value: ColumnElement[Any], least: float | None, most: float | None) -> ColumnElement[bool]:
+    """That there is a value, and that it lies between the bounds that are given."""
+    bounds = [*([] if least is None else [value >= least]), *([] if most is None else [value <= most])]
+    return and_(*bounds) if bounds else value.is_not(None)
 
 
 def _templates(tenant_id: int, name: str) -> Select[tuple[int]]:
@@ -213,6 +256,11 @@ def spoken(query: Query) -> list[ColumnElement[bool]]:
     return [Spoken(literal(words.fts5(wanted)), literal(words.tsquery(wanted)))]
 
 
+def unheard(query: Query) -> bool:
+    """Whether words are asked for, none of which any row can hold."""
+    return bool(query.text and query.text.strip()) and not words.searchable(words.terms(query.text or ""))
+
+
 def matching(query: Query, dialect: str) -> TextClause:
     """The condition on the words, of the index of them."""
     wanted = words.terms(query.text or "")
@@ -240,3 +288,20 @@ def _spoken_postgresql(element: Spoken, compiler: SQLCompiler, **_: object) -> s
     _fts5, tsquery = element.clauses
     found = f"SELECT number FROM log_words WHERE words @@ CAST({compiler.process(tsquery)} AS tsquery)"
     return f"interaction_facts.number IN ({found})"
+
+
+class Looked(FunctionElement[bool]):
+    """A condition that is looked up in no index: seen by looking at each row, on SQLite, whose planner guesses."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(Looked)
+def _looked(element: Looked, compiler: SQLCompiler, **_: object) -> str:
+    return f"({compiler.process(element.clauses.clauses[0])})"
+
+
+@compiles(Looked, "sqlite")
+def _looked_sqlite(element: Looked, compiler: SQLCompiler, **_: object) -> str:
+    return f"+({compiler.process(element.clauses.clauses[0])})"  # https://sqlite.org/optoverview.html, section 8.1

@@ -146,7 +146,30 @@ interaction_facts = Table(
     Column("completion_tokens", Integer),
     Column("confidence", Float),
     *(Column(f"score_{slot}", Float) for slot in range(1, SLOTS + 1)),  # the newest value of each score
-    Index("ix_interaction_facts_tenant_id_user_id_number", "tenant_id", "user_id", "number"),
+    *(
+        Index(f"ix_interaction_facts_tenant_id_{name}_number", "tenant_id", name, "number")
+        for name in ("user_id", "model_id", "template_id", "collection_term_id", "origin_id")
+    ),
+    *(
+        Index(
+            f"ix_interaction_facts_tenant_id_{name}_number",
+            "tenant_id",
+            name,
+            "number",
+            sqlite_where=text(some.replace("true", "1")),
+            postgresql_where=text(some),
+        )
+        for name, some in (
+            ("review_id", "review_id IS NOT NULL"),
+            ("abstained", "abstained IS true"),
+            ("failed", "failed IS true"),
+            ("said", "said > 0"),
+            ("good", "good > 0"),
+            ("bad", "bad > 0"),
+            ("confidence", "confidence IS NOT NULL"),
+            *((f"score_{slot}", f"score_{slot} IS NOT NULL") for slot in range(1, SLOTS + 1)),
+        )
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -109,8 +109,14 @@
     for (const open of all("details.confirm[open]")) if (!open.contains(event.target)) open.open = false;
   }
 
-  // ── forms: data-submit on a field sends its form when it changes; Ctrl-Enter sends the form of a text area ──
+  // ── forms: data-submit on a field sends its form when it changes; Ctrl-Enter sends the form of a text area; files of
+  //    more than data-most bytes together are not sent, and data-too-much says why ──
   function change(event) {
+    if (event.target.matches?.("input[type=file][data-most]")) {
+      const size = [...event.target.files].reduce((sum, file) => sum + file.size, 0);
+      event.target.setCustomValidity(size > Number(event.target.dataset.most) ? event.target.dataset.tooMuch : "");
+      event.target.reportValidity();
+    }
     if (event.target.matches?.("[data-submit]")) event.target.form.requestSubmit();
   }
   function send(event) {

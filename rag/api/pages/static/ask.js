@@ -11,7 +11,7 @@
   let asking = null;
   function fold() {
     const beside = document.querySelector(".history");
-    if (beside && turns.children.length && matchMedia("(max-width: 60rem)").matches) beside.open = false;
+    if (beside && matchMedia("(max-width: 60rem)").matches) beside.open = false;
   }
   fold();
 
@@ -96,7 +96,7 @@
     if (whole.conversation_id && form.elements.conversation_id.value !== whole.conversation_id) {
       form.elements.conversation_id.value = whole.conversation_id;
       history.replaceState(null, "", `/ask/${encodeURIComponent(whole.conversation_id)}`);
-      field.placeholder = "Ask on …";
+      field.placeholder = "Ask a follow-up …";
     }
     form.elements.parent.value = whole.interaction_id;
     await htmx.ajax("GET", `/ask/conversations?current=${encodeURIComponent(whole.conversation_id)}`, { target: "#conversations", swap: "outerHTML" });

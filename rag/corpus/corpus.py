@@ -1,4 +1,4 @@
-"""The write route: sources are read by child processes, deduplicated, embedded once, stored; documents are removed."""
+"""One collection, open for writing: sources come in, texts are cut anew, duplicates judged, documents removed."""
 
 import json
 import time
@@ -8,77 +8,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest import parsers, sources
+from ingest import parsers
 from ingest.chunk import chunk
 from ingest.errors import Empty, IngestError, Unsupported
 from ingest.headings import embedded_text
 from ingest.media_types import OLE
 from ingest.reading.prepare import Begun, Task
-from ingest.types import ChunkSettings, Failed, Metadata, Source
-from rag.batches import Batch, Failure, Origin, Report, Tally, Told, cut, embed, outline_json
-from rag.errors import WrongUsage
-from rag.store import alike, near, review, writing
+from ingest.types import ChunkSettings, Failed, Source
+from rag.batches import Batch, Origin, Report, Tally, Told, cut, embed
+from rag.corpus.arrivals import Arrival, Looked, Progress, Relocated, file_arrivals
+from rag.store import alike, review, writing
 from rag.store import collections as collection_store
 from rag.store import contents as content_store
 from rag.store import documents as document_store
 from rag.store.collections import Collection
 from rag.store.database import Database
-from rag.store.policies import DEFAULTS, Policies
+from rag.store.policies import Policies
 from rag.store.writing import NewContent, Record, SourceRead, Written
 from rag.types import Embedder, Outcome
 
 if TYPE_CHECKING:
-    from ingest.reading.limits import Limits
     from ingest.reading.pool import Pool, Result
-
-__all__ = ["Arrival", "Corpus", "Failure", "Origin", "Progress", "Report", "open_corpus", "outline_json"]
 
 FORMAT = "2"  # part of every source's digest: raised when parsing changes what comes out
 CUTTING = "2"  # likewise of every text's chunks: raised when cutting changes what comes out
 RECUT_CONTENTS = 64  # texts cut anew in one transaction
-LEAST_TOKENS = 32  # of a chunk
 REVIEWED_DOCUMENTS = 64  # documents judged in one transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an ingest has come."""
-
-    sources_done: int
-    sources: int | None  # None: not known yet
-    documents: int
-    chunks: int
-    uri: str  # the source that was finished last; "" before the first
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A source: a file by its path, bytes that are there, or why there are none. One that was named is an error when no
-    parser is there for it; one that only lies in a folder is passed over."""
-
-    uri: str
-    source: Source | Path | IngestError
-    named: bool = True
-    title: str = ""  # said by whoever sent it; goes before the text's own
-    external_id: str | None = None  # likewise
-    passwords: tuple[str, ...] = ()
-    etag: str | None = None  # as its server tells its revisions apart
-    modified: str | None = None
-    sync_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What reading the bytes of a source tells of it."""
-
-    arrival: Arrival
-    digest: bytes | None  # None where the bytes could not be read
-    held: int | None  # how many documents it holds, if taking it in would change nothing
-    error: IngestError | None
-
-
-Relocated = Callable[[str, bytes], str | None]
-"""The address at which a source stood before, given its address and digest; None where it is not one that moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,117 +386,3 @@ class Corpus:
             written = review.restore_document(connection, self.collection, document_id, actor=actor)
         self.recut(actor=actor)
         return written
-
-
-def file_arrivals(
-    paths: Sequence[Path], *, passwords: tuple[str, ...] = (), sync_id: int | None = None
-) -> list[Arrival]:
-    """Every file that some paths mean, in order."""
-    paths = [path.resolve() for path in paths]  # one file, one address, whichever way it was named
-    named = {path.absolute() for path in paths}
-    return [
-        Arrival(sources.uri_of(path), path, path.absolute() in named, passwords=passwords, sync_id=sync_id)
-        for path in sources.find(paths)
-    ]
-
-
-def open_corpus(
-    database: Database,
-    tenant: str,
-    name: str,
-    embedder: Embedder,
-    *,
-    chunk_tokens: int,
-    overlap_tokens: int,
-    dedup: Metadata | None = None,
-    pool: "Pool | None" = None,
-) -> Corpus:
-    """Open a collection for writing; it is made, with these settings, when it is not there.
-
-    `dedup` are its policies on duplicates, as rag.store.policies names them. Without a pool it gets one of its own, of
-    one process that ends when it is idle.
-    Raises WrongUsage if it was embedded by another embedder than this one: its vectors could not be compared.
-    """
-    check_chunking(embedder, chunk_tokens, overlap_tokens)
-    with database.read() as connection:
-        tenant_id = collection_store.tenant(connection, tenant)
-        found = None if tenant_id is None else collection_store.find(connection, tenant_id, name)
-    if found is None:
-        settings: Metadata = {
-            "chunk_tokens": chunk_tokens,
-            "overlap_tokens": overlap_tokens,
-            **DEFAULTS,
-            **(dedup or {}),
-        }
-        Policies.of(settings)
-        with database.write() as connection:
-            tenant_id = collection_store.ensure_tenant(connection, tenant)
-            found = collection_store.ensure(connection, tenant_id, name, embedder, settings)
-    collection_store.require_embedder(found, embedder)
-    if pool is None:
-        pool = make_pool(embedder, processes=1)
-    corpus = Corpus(database, found, embedder, pool)
-    if found.settings.get("recut"):
-        corpus.recut()
-    if found.settings.get("review"):
-        corpus.review_duplicates()
-    return corpus
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What followed from other settings of a collection."""
-
-    collection: Collection
-    recut: int | None  # texts that were cut anew; None: how texts are cut did not change
-    judged: int | None  # duplicates found; None: the policies did not change
-
-
-def changed(corpus: Corpus, settings: Metadata) -> Changed:
-    """Change settings of a collection and do at once what follows from them. Interrupted, it is finished by the next
-    who opens the collection for writing.
-
-    Raises WrongUsage for a setting that is unknown or whose value does not fit; nothing is changed then.
-    """
-    known = {"chunk_tokens", "overlap_tokens", *DEFAULTS}
-    if unknown := sorted(settings.keys() - known):
-        raise WrongUsage(f"a collection has no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}")
-    before = corpus.collection.settings
-    after = {**before, **settings}
-    tokens, overlap = after["chunk_tokens"], after["overlap_tokens"]
-    if not isinstance(tokens, int) or not isinstance(overlap, int) or tokens < LEAST_TOKENS or overlap < 0:
-        raise WrongUsage(f"chunk_tokens is a whole number from {LEAST_TOKENS} on, overlap_tokens one from 0 on")
-    check_chunking(corpus.embedder, tokens, overlap)
-    Policies.of(after)
-    cutting = any(before.get(key) != after[key] for key in ("chunk_tokens", "overlap_tokens"))
-    judging = any(before.get(key, DEFAULTS[key]) != after.get(key, DEFAULTS[key]) for key in DEFAULTS)
-    due: Metadata = {**({"recut": True} if cutting else {}), **({"review": True} if judging else {})}
-    with corpus.database.write() as connection:
-        collection_store.change_settings(connection, corpus.collection.id, {**settings, **due})
-        if before.get("dedup_near_threshold") != after.get("dedup_near_threshold"):
-            near.rebuild(connection, corpus.collection.id, Policies.of(after).near_threshold)
-        collection = collection_store.by_id(connection, corpus.collection.id)
-    corpus = replace(corpus, collection=collection)
-    recut = corpus.recut() if cutting else None
-    judged = corpus.review_duplicates() if judging else None
-    return Changed(corpus.collection, recut, judged)
-
-
-def make_pool(embedder: Embedder, *, processes: int, limits: "Limits | None" = None) -> "Pool":
-    """The child processes that read sources for collections of an embedder."""
-    from ingest.minhash import text_signature
-    from ingest.reading.limits import Limits
-    from ingest.reading.pool import Pool
-
-    return Pool(embedder.counter(), processes=processes, limits=limits or Limits(), sign=text_signature)
-
-
-def check_chunking(embedder: Embedder, chunk_tokens: int, overlap_tokens: int) -> None:
-    """Raise WrongUsage for chunks that the embedder could not embed whole, or that would repeat more than half."""
-    if chunk_tokens > embedder.max_tokens:
-        raise WrongUsage(
-            f"chunk_tokens is {chunk_tokens}, but {embedder.name} embeds at most {embedder.max_tokens} tokens; "
-            "the rest of every long chunk could not be found"
-        )
-    if overlap_tokens > chunk_tokens // 2:
-        raise WrongUsage(f"chunk_overlap_tokens is {overlap_tokens}: at most half of chunk_tokens, {chunk_tokens // 2}")

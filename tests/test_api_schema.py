@@ -23,8 +23,8 @@ from rag.app import App, opening
 from tests.api import OTTERS, TIDES, client, make_token, small
 
 load_all_checks()
-EXAMPLES = 15  # a route and mode; each is sent to both databases
-PARTS = 2  # in which the routes are gone through, beside one another
+EXAMPLES = 40  # a route and mode; each is sent to both databases
+PARTS = 4  # in which the routes are gone through, beside one another
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 

@@ -50,7 +50,6 @@ FIRST_BYTE = """() => {
   return shown.responseStart - shown.requestStart;
 }"""
 SETTLED = """() => document.readyState === "complete" && !document.querySelector(".htmx-request")"""
-DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))"
 AXE = {
     (1440, "light"): RULES,
     (390, "dark"): COLOURS,
@@ -224,10 +223,7 @@ def first_byte_ms(page: Page) -> float:
 
 
 def keep_screenshot(page: Page, folder: Path, name: str) -> None:
-    """The page from its top, TALL pixels at most, where somebody asked for screenshots; else it is drawn, no more."""
-    if not os.environ.get("RAG_SCREENSHOTS"):
-        page.evaluate(DRAWN)
-        return
+    """The page from its top, TALL pixels at most."""
     width, height = page.evaluate("() => [document.documentElement.clientWidth, document.documentElement.scrollHeight]")
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, TALL)}
     page.screenshot(path=folder / f"{name}.png", full_page=True, clip=clip)  # type: ignore[arg-type]

@@ -20,7 +20,6 @@ from tests.browser.conftest import (
     Site,
     asked,
     axe,
-    keep_screenshot,
     settled,
     watched,
 )
@@ -77,7 +76,7 @@ def test_the_pages(browser: Browser, tried: Tried, screenshots: Path, width: int
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width, "it does not fit its width"
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                keep_screenshot(page, screenshots, f"{name}-{width}-{scheme}")
+                page.screenshot(path=screenshots / f"{name}-{width}-{scheme}.png", full_page=True)
                 assert not axe(page, RULES if scheme == "light" else COLOURS), (name, scheme)
 
 

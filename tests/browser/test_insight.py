@@ -11,7 +11,7 @@ from rag.app import opening
 from rag.runs import METRICS, averaged, figures, judged
 from rag.store import evaluations as evaluation_store
 from rag.types import Example
-from tests.browser.conftest import COLOURS, RULES, SCHEMES, WIDTHS, Site, axe, keep_screenshot, settled, watched
+from tests.browser.conftest import COLOURS, RULES, SCHEMES, WIDTHS, Site, axe, settled, watched
 
 PAGES = {
     "log-entry": "/log/{interaction}",
@@ -58,7 +58,7 @@ def test_a_page(browser: Browser, evaluated: Site, screenshots: Path, name: str,
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width, "it does not fit its width"
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            keep_screenshot(page, screenshots, f"{name}-{width}-{scheme}")
+            page.screenshot(path=screenshots / f"{name}-{width}-{scheme}.png", full_page=True)
             assert axe(page, RULES if (width, scheme) == (1440, "light") else COLOURS) == []
 
 

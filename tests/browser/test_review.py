@@ -17,7 +17,6 @@ from tests.browser.conftest import (
     axe,
     first_byte_ms,
     keep_first_byte,
-    keep_screenshot,
     settled,
     watched,
 )
@@ -149,7 +148,7 @@ def test_the_pages_fit_and_axe_finds_nothing_serious(
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                keep_screenshot(page, screenshots, f"{name}-{width}-{scheme}")
+                page.screenshot(path=screenshots / f"{name}-{width}-{scheme}.png", full_page=True)
                 assert axe(page, RULES if (width, scheme) == (1440, "light") else COLOURS) == []
 
 

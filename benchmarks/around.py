@@ -1,10 +1,11 @@
 """What an answer costs beside its generator: search, prompt, weighing, citations, scores and the log row.
 
-    python benchmarks/around.py [MODELS] [--threads N]
+    python benchmarks/around.py [MODELS] [--threads N]      # about four minutes
 
 MODELS is the folder of exported models (a temporary one without it). Passages and questions are clapnq's: 597 documents
 in a collection on SQLite, eight passages a question. The generator is a stand-in that speaks at once: about 200 words,
-sentences of the prompt's passages with their markers, a share of them with a fifth of their words left out. Times are
+sentences of the prompt's passages with their markers, a share of them with a fifth of their words left out; a second
+time it takes half a second for them, as quick as any language model, and scoring begins meanwhile. Times are
 wall times of `rag.ask.ask` without the generator's own; the first text is that of `rag.ask.stream`. Before every
 question all that is remembered of texts is forgotten: no passage was seen before.
 """
@@ -45,6 +46,7 @@ class Quoting:
     """Says sentences of its prompt's passages, at once."""
 
     changed: float  # share of sentences in other words
+    pace: float = 0.0  # words a second; 0: at once
     name: str = "quoting"
     revision: str = ""
     context_tokens: int = 4096
@@ -55,6 +57,7 @@ class Quoting:
     def generate(self, prompt: Prompt, settings: GenerationSettings, cancel: CancelToken) -> Iterator[Event]:
         randomly = random.Random(prompt.question)
         said: list[str] = []
+        told = 0
         while prompt.passages and sum(len(one.split()) for one in said) < WORDS:
             number = randomly.randrange(len(prompt.passages))
             text = prompt.passages[number].text
@@ -63,7 +66,12 @@ class Quoting:
             if randomly.random() < self.changed:
                 words = [word for word in words if randomly.random() > LEFT_OUT]
             said.append(" ".join(words).rstrip(" .") + f" [{number + 1}].")
-        yield Text(" ".join(said) or "Nothing.")
+            if self.pace:
+                time.sleep(len(words) / self.pace)
+                yield Text(("" if told == 0 else " ") + said[-1])
+                told += 1
+        if not told:
+            yield Text(" ".join(said) or "Nothing.")
         yield Usage(None, None)
         yield Finish("stop")
 
@@ -79,9 +87,9 @@ def forget() -> None:
                         value.cache_clear()
 
 
-def measured(app: App, questions: Sequence[str], changed: float) -> dict[str, object]:
+def measured(app: App, questions: Sequence[str], changed: float, pace: float = 0.0) -> dict[str, object]:
     principal, opened = app.local(), app.opened()
-    answering = Answering(opened, Quoting(changed), app.scorers())
+    answering = Answering(opened, Quoting(changed, pace), app.scorers())
     totals, firsts, stages = list[float](), list[float](), dict[str, list[float]]()
     for place, question in enumerate(questions):
         forget()
@@ -127,6 +135,8 @@ def main() -> None:
             "threads": given.threads or "default",
             "word for word": measured(app, questions, 0.0),
             "half in other words": measured(app, questions, 0.5),
+            "word for word, told in half a second": measured(app, questions, 0.0, 2 * WORDS),
+            "half in other words, told in half a second": measured(app, questions, 0.5, 2 * WORDS),
         }
         app.close()
     measuring.write("around", result)

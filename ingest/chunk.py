@@ -108,25 +108,31 @@ def _cheapest(
     best[0] = 0.0
     back: list[_Cut] = [(0, 0, 0)] * (len(row) + 1)
     after = [_after(text, row, number) for number in range(len(row))]
+    tokens = [piece.tokens for piece in row]
+    opens = [piece.joint == "section" for piece in row]
+    unfilled = [(1 - total / room) ** 2 for total in range(room + 1)]
     for first, piece in enumerate(row):
         path = found[piece.section].path
-        known = len(path) - (len(lead[piece.section]) if piece.joint == "section" else 0)
-        common, size, crossed = len(path), 0, 0.0
+        known = len(path) - (len(lead[piece.section]) if opens[first] else 0)
+        common, size, crossed, start = len(path), 0, 0.0, best[first] + _CHUNK
+        above = fitted.tokens(path)  # tokens of the headings: those that are common, and the others in the text
         for last in range(first, len(row)):
-            inner = row[last]
-            if last > first and inner.joint == "section":
-                previous, section = found[row[last - 1].section].path, found[inner.section].path
+            if last > first and opens[last]:
+                previous, section = found[row[last - 1].section].path, found[row[last].section].path
                 common = _common(path[:common], section)
                 if common < known:
                     break
                 crossed += _CHILD if section[: len(previous)] == previous else _SIBLING
-                size += sum(lead[inner.section])
-            size += inner.tokens
-            shown = sum(lead[piece.section][-(len(path) - common) :]) if common < len(path) else 0
-            total = size + shown + fitted.tokens(path[:common])
-            if total > room and last > first:
-                break
-            cost = best[first] + _CHUNK + (1 - min(total, room) / room) ** 2 + crossed + after[last]
+                size += sum(lead[row[last].section])
+                shown = sum(lead[piece.section][-(len(path) - common) :]) if common < len(path) else 0
+                above = shown + fitted.tokens(path[:common])
+            size += tokens[last]
+            total = size + above
+            if total > room:
+                if last > first:
+                    break
+                total = room
+            cost = start + unfilled[total] + crossed + after[last]
             if cost <= best[last + 1]:
                 best[last + 1], back[last + 1] = cost, (first, last + 1, common)
     cuts: list[_Cut] = []

@@ -9,6 +9,7 @@ The risk-coverage view of refusing: Chow 1970; El-Yaniv and Wiener 2010; Geifman
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import exp, fsum
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from ingest.languages.function_words import FUNCTION_WORDS
 from rag.keywords.analysis import STOPWORDS, UNTOLD, analyse, analysis
 from rag.keywords.analysis import words as written_words
 from rag.language import sentence_spans
+from rag.rankings import columns
 from rag.support import ABSTENTION
 from rag.types import Metadata, Mode, Passage, Ranking, Refusal
 
@@ -218,8 +220,10 @@ def share(words: Sequence[Word], held: frozenset[str]) -> float:
 
 def _scores(stage: str, passages: Sequence[Passage], candidates: Ranking) -> list[float]:
     """The scores of a stage, best first, of all hits that it ranked."""
-    hits = [*(passage.hit for passage in passages), *candidates]
-    return sorted((hit.parts[stage].score for hit in hits if stage in hit.parts), reverse=True)
+    shown = [passage.hit.parts[stage].score for passage in passages if stage in passage.hit.parts]
+    ranks, scores = columns(candidates).parts.get(stage, (None, None))
+    behind = [] if ranks is None or scores is None else scores[ranks > 0].tolist()
+    return sorted([*shown, *behind], reverse=True)
 
 
 def _next(scores: Sequence[float]) -> float:
@@ -232,7 +236,7 @@ def _analyses(languages: Sequence[str]) -> list[str]:
 
 
 def _terms(text: str, analyses: Sequence[str]) -> frozenset[str]:
-    return frozenset(term for language in analyses for term in analyse(text, language))
+    return frozenset(chain.from_iterable(analyse(text, language) for language in analyses))
 
 
 def _function_words(languages: Sequence[str]) -> frozenset[str] | None:
@@ -247,7 +251,7 @@ def _prose(text: str, known: frozenset[str] | None) -> float:
     if known is None or not written:
         return 1.0
     low, high = PROSE
-    told = sum(word.lower() in known for word in written) / len(written)
+    told = sum(map(known.__contains__, map(str.lower, written))) / len(written)
     return min(1.0, max(0.0, (told - low) / (high - low)))
 
 

@@ -14,9 +14,10 @@ import unicodedata
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
-from ingest.languages.sentences import sentences
+from rag.language import sentence_spans
 
 # ── what is not seen ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,7 +106,7 @@ _FORMS: tuple[Form, ...] = tuple(
         ),
         (
             "say|reply|respond|answer|output|print|write|return|state|type",
-            rf"{_FIRST}(?:you (?:must|should|will|shall|are to) )?(?:only )?(?:say|reply|respond|answer|output|print|write|return|state|type)\b(?: \w+){{0,2}}(?: to (?:this|the|every|any|all) \w+)?,? ?(?:only|exactly|just|simply|solely|instead|with(?: only| exactly| just)?|using only)?:? ?(?:with )?(?:the (?:single |one |exact |following )?(?:word|phrase|sentence|code ?word)s?\b|exactly:? [\"'“‘«`*]|nothing (?:but|else|except)\b)|{_FIRST}(?:you (?:must|should|will|shall|are to) )?(?:only )?(?:say|reply|respond|answer)\b(?: \w+){{0,2}}(?: to (?:this|the|every|any|all) \w+)?,? ?(?:only|exactly|just|simply|instead|with(?: only| exactly| just)?|by saying)?:? ?[\"“«*][^\"”»*\n]{{2,60}}[\"”»*]|{_FIRST}(?:say|reply|respond|answer)\b[^.!?\n]{{0,20}}\b(?:only|exactly|nothing but|verbatim|no matter what|regardless)\b|{_FIRST}(?:reply|respond|answer) (?:only )?with\b|^\W*(?:always|now|please|just|simply|only) (?:say|answer|reply|respond)\b|{_FIRST}(?:reply|respond|answer|speak) (?:only )?(?:in (?:pirate|french|german|spanish|klingon|latin|rhymes?|all caps|capital|base64|rot13|leet|verse|uppercase|haiku|emojis?)|like an? |as an? |as if )",
+            rf"\A(?:{_FIRST}(?:you (?:must|should|will|shall|are to) )?(?:only )?(?:say|reply|respond|answer|output|print|write|return|state|type)\b(?: \w+){{0,2}}(?: to (?:this|the|every|any|all) \w+)?,? ?(?:only|exactly|just|simply|solely|instead|with(?: only| exactly| just)?|using only)?:? ?(?:with )?(?:the (?:single |one |exact |following )?(?:word|phrase|sentence|code ?word)s?\b|exactly:? [\"'“‘«`*]|nothing (?:but|else|except)\b)|{_FIRST}(?:you (?:must|should|will|shall|are to) )?(?:only )?(?:say|reply|respond|answer)\b(?: \w+){{0,2}}(?: to (?:this|the|every|any|all) \w+)?,? ?(?:only|exactly|just|simply|instead|with(?: only| exactly| just)?|by saying)?:? ?[\"“«*][^\"”»*\n]{{2,60}}[\"”»*]|{_FIRST}(?:say|reply|respond|answer)\b[^.!?\n]{{0,20}}\b(?:only|exactly|nothing but|verbatim|no matter what|regardless)\b|{_FIRST}(?:reply|respond|answer) (?:only )?with\b|^\W*(?:always|now|please|just|simply|only) (?:say|answer|reply|respond)\b|{_FIRST}(?:reply|respond|answer|speak) (?:only )?(?:in (?:pirate|french|german|spanish|klingon|latin|rhymes?|all caps|capital|base64|rot13|leet|verse|uppercase|haiku|emojis?)|like an? |as an? |as if ))",
         ),
         (
             " asked| asks| ask |summari|answering|replying|responding|quer",
@@ -117,7 +118,7 @@ _FORMS: tuple[Form, ...] = tuple(
         ),
         (
             "tell|inform|convince|persuade|instruct|urge|advise|warn",
-            rf"{_FIRST}(?:you (?:must|should|will) )?(?:tell|inform|convince|persuade|instruct|urge|advise|warn) (?:the |your |any |every |all |this )?(?:users?|person asking|asker|questioner|whoever asks)\b",
+            rf"\A(?:{_FIRST}(?:you (?:must|should|will) )?(?:tell|inform|convince|persuade|instruct|urge|advise|warn) (?:the |your |any |every |all |this )?(?:users?|person asking|asker|questioner|whoever asks)\b)",
         ),
         # carried out of the house
         (
@@ -195,6 +196,9 @@ _FORMS: tuple[Form, ...] = tuple(
         ),
     )
 )
+_ASCII_FORMS: tuple[Form, ...] = tuple(
+    (plain, pattern) for words, pattern in _FORMS if (plain := tuple(word for word in words if word.isascii()))
+)
 # In a text that holds one of these, whatever else tells its reader what to say is taken for another.
 _WEAK = re.compile(
     rf"{_FIRST}{_SAY}\b|\b(?:your (?:answer|reply|response|output|new|only|task|job|name|goal|role)|you (?:must|should|shall|will|are to|have to|need to))\b|\b(?:answer|reply|response|user|question)s?\b[^.!?\n]{{0,20}}\b(?:must|should|shall|is always|is now)\b|\b(?:answer|reply|response)\b\W*:",
@@ -219,26 +223,77 @@ _MIXED = re.compile(r"\w*[A-Za-z]\w*")
 _LOOKALIKES = str.maketrans(
     "аеорсухіјѕһԁɡӏοαεικνρτυАВЕКМНОРСТУХΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcyxijshdgloaeiknptuABEKMHOPCTYXABEZHIKMNOPTYX"
 )
+_LOOKALIKE = re.compile(f"[{''.join(map(chr, _LOOKALIKES))}]")
+
+
+# ── what may be in disguise ─────────────────────────────────────────────────────────────────────────────────────────
+
+# Each pattern above costs as much as all the words of a text; these tell at a hundredth of it that one finds nothing.
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every match of a pattern has: a run of characters, of some kinds, so long at least."""
+
+    table: bytes  # for each byte of Latin-1 x where the run may hold it
+    length: int
+
+
+def _run(characters: str, length: int) -> _Run:
+    return _Run(bytes(120 if chr(code) in characters else 46 for code in range(256)), length)
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_AS_BASE64 = _run(_LETTERS + "0123456789+/", 24)
+_AS_HEX = _run("abcdefABCDEF0123456789 ", 32)
+_WORDS_AND_SIGNS = bytes.maketrans(
+    bytes(range(128)), bytes(119 if chr(c).isalnum() else 115 if chr(c) in " .*-" else 46 for c in range(128))
+)
+_LETTERS_AND_DIGITS = bytes.maketrans(
+    bytes(range(128)), bytes(97 if chr(c).isalpha() else 49 if chr(c).isalnum() or c == 95 else 46 for c in range(128))
+)
+
+
+def _holds(text: str, wanted: _Run) -> bool:
+    return b"x" * wanted.length in text.encode("latin-1", "replace").translate(wanted.table)
+
+
+def _may_be_spaced(text: str) -> bool:
+    if not text.isascii() or "_" in text:
+        return True
+    return b"wswswswswsw" in text.encode().translate(_WORDS_AND_SIGNS)
+
+
+def _may_be_leet(text: str) -> bool:
+    """Whether a word has both letters and digits."""
+    if not text.isascii() or "@" in text or "$" in text:
+        return True
+    kinds = text.encode().translate(_LETTERS_AND_DIGITS)
+    return b"a1" in kinds or b"1a" in kinds
+
+
+# ── the search ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @lru_cache(maxsize=1024)
 def commands(text: str) -> tuple[tuple[int, int], ...]:
     """The sentences that are addressed to a model, as (start, end), those of `ingest.languages.sentences`, in order.
 
-    A comment of HTML that holds one is one. About half a millisecond a thousand characters, and nothing for a text that was asked
+    A comment of HTML that holds one is one. About a third of a millisecond a thousand characters, and nothing for a text that was asked
     lately.
     """
     readings = tuple(_readings(text))
     forms = _possible(readings, _FORMS)
     if not forms:
         return ()
-    read = _readings if len(readings) > 1 else _plain  # what is nowhere in the text is in no sentence of it
+    # What is nowhere in the text is in no sentence of it.
+    read = _readings if len(readings) > 1 else _as_written if text.isascii() else _plain
     hidden = [
         found.span()
         for found in _COMMENT.finditer(text)
         if _commanding(tuple(read(found.group().removeprefix("<!--"))), forms)
     ]
-    spans = sentences(text)
+    spans = sentence_spans(text)
     found = {
         (start, end)
         for start, end in spans
@@ -259,6 +314,8 @@ def commands(text: str) -> tuple[tuple[int, int], ...]:
 def _possible(readings: Sequence[str], forms: Sequence[Form]) -> list[Form]:
     """The forms of which a text holds a word; those it cannot hold are not looked for."""
     lowered = " " + " ".join(readings).replace("\n", " ").lower()
+    if forms is _FORMS and lowered.isascii():
+        forms = _ASCII_FORMS
     return [form for form in forms if any(map(lowered.__contains__, form[0]))]
 
 
@@ -266,22 +323,28 @@ def _commanding(readings: Sequence[str], forms: Sequence[Form]) -> bool:
     return any(form.search(read) for _, form in _possible(readings, forms) for read in readings)
 
 
-def _plain(text: str) -> Iterator[str]:
-    yield _folded(text)
+def _as_written(text: str) -> tuple[str]:
+    return (text,)
+
+
+def _plain(text: str) -> tuple[str]:
+    return (_folded(text),)
 
 
 def _readings(text: str) -> Iterator[str]:
     """The text as it can be read: plain, with its disguises taken off, and what is encoded in it."""
     plain = _folded(text)
     yield plain
-    if _SPACED.search(plain):
+    if _may_be_spaced(plain) and _SPACED.search(plain):
         yield _SPACED.sub(lambda found: re.sub(r"[ ._*-]", "", found.group()), plain)
-    if len(_LEET.findall(plain)) > 1:
+    if _may_be_leet(plain) and len(_LEET.findall(plain)) > 1:
         yield _LEET.sub(lambda found: found.group().translate(_LEET_LETTERS), plain)
-    for found in _BASE64.finditer(plain):
-        yield from _decoded(found.group())
-    for found in _HEX.finditer(plain):
-        yield bytes.fromhex(found.group()).decode("latin-1")
+    if _holds(plain, _AS_BASE64):
+        for found in _BASE64.finditer(plain):
+            yield from _decoded(found.group())
+    if _holds(plain, _AS_HEX):
+        for found in _HEX.finditer(plain):
+            yield bytes.fromhex(found.group()).decode("latin-1")
 
 
 def _decoded(encoded: str) -> Iterator[str]:
@@ -302,4 +365,6 @@ def _folded(text: str) -> str:
         return text
     text = _LONG_HIDDEN.sub(lambda found: f" <|hidden|> {_spelt(found.group())} ", text)
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("’", "'")
+    if _LOOKALIKE.search(text) is None:
+        return text
     return _MIXED.sub(lambda found: found.group().translate(_LOOKALIKES), text)

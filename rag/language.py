@@ -8,7 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import log
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ class Word(NamedTuple):  # made by the hundred for every answer that is checked
     end: int
     text: str  # as written
     stem: str
+
+
+_word = partial(tuple.__new__, Word)  # half the cost of calling it
 
 
 # ── words ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,37 +82,41 @@ def stem(word: str) -> str:
 def words(text: str, stemmed: Callable[[str], str] = stem) -> list[Word]:
     """Every word of a text in order; runs of unspaced scripts as overlapping pairs of characters."""
     found: list[Word] = []
-    for match in _WORD.finditer(text):
-        written, start = match.group(), match.start()
-        if not written.isascii() and _UNSPACED.search(written):
-            last = max(1, len(written) - 1)
-            for i in range(last):
-                pair = written[i : i + 2]
-                found.append(Word(start + i, start + i + len(pair), pair, pair.lower()))
-        else:
-            found.append(Word(start, match.end(), written, stemmed(written)))
+    plain, end = text.isascii(), 0
+    for written in _WORD.findall(text):
+        start = text.find(written, end)  # nothing between two words begins as a word does
+        end = start + len(written)
+        if plain or written.isascii() or not _UNSPACED.search(written):
+            found.append(_word((start, end, written, stemmed(written))))
+            continue
+        for i in range(max(1, len(written) - 1)):
+            pair = written[i : i + 2]
+            found.append(Word(start + i, start + i + len(pair), pair, pair.lower()))
     return found
 
 
 def stems(text: str, stemmed: Callable[[str], str] = stem) -> list[tuple[int, str]]:
     """Where each word of a text begins, and its stem: what `words` gives, at half its cost."""
     found: list[tuple[int, str]] = []
-    for match in _WORD.finditer(text):
-        written = match.group()
-        if not written.isascii() and _UNSPACED.search(written):
-            found += [(match.start() + i, written[i : i + 2].lower()) for i in range(max(1, len(written) - 1))]
+    plain, end = text.isascii(), 0
+    for written in _WORD.findall(text):
+        start = text.find(written, end)
+        end = start + len(written)
+        if plain or written.isascii() or not _UNSPACED.search(written):
+            found.append((start, stemmed(written)))
         else:
-            found.append((match.start(), stemmed(written)))
+            found += [(start + i, written[i : i + 2].lower()) for i in range(max(1, len(written) - 1))]
     return found
 
 
 def is_content(word: Word) -> bool:
     """Whether a word carries meaning of its own."""
-    return _is_content(word.text)
+    return has_content(word.text)
 
 
 @lru_cache(maxsize=65536)
-def _is_content(written: str) -> bool:
+def has_content(written: str) -> bool:
+    """Whether a word, as written, carries meaning of its own."""
     lowered = written.lower().replace("’", "'")
     return lowered not in STOPWORDS and lowered not in NEGATIONS and _POSSESSIVE.sub("", lowered) not in STOPWORDS
 
@@ -122,7 +129,7 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
 
 def content_stems(text: str) -> list[str]:
     """The stems of the content words in order, repetitions kept."""
-    return [word.stem for word in words(text) if is_content(word)]
+    return [word.stem for word in words(text) if has_content(word.text)]
 
 
 def rarity(texts: Iterable[Sequence[str]]) -> Weights:

@@ -11,7 +11,7 @@ from rag.conversation import Turn, messages_of, turns_of
 from rag.errors import GeneratorFailed, WrongUsage
 from rag.prompt import built_in, pack
 from rag.rewriting import Rewrite, Rewritten, rewritten
-from rag.scorers import scores
+from rag.scorers import EARLY, begin, scores
 from rag.search import Clock, Found, Fusion, OpenCollection, Refining, Search, search
 from rag.store import conversations as conversation_store
 from rag.store import interactions as interaction_store
@@ -145,6 +145,7 @@ class Telling:
         self._confidence: float | None = None
         self._refusal: Refusal | None = None
         self._removed: tuple[str, ...] = ()
+        self._early = False  # whether scorers have begun
         self.finish_reason = "stop"
 
     def search(self, cancel: CancelToken | None = None) -> Prompt:
@@ -210,6 +211,7 @@ class Telling:
                 if isinstance(event, Fallback):
                     self._fallback = event
                 elif isinstance(event, Text):
+                    self._score_early()  # of what was told before: no text waits for it
                     self._said.append(event.text)
                     if not self._question.strict:  # a strict answer is told once it is checked
                         yield event
@@ -218,6 +220,8 @@ class Telling:
                 elif isinstance(event, Finish):
                     self.finish_reason = event.reason
         whole = "".join(self._said)
+        if not is_abstention(whole):
+            self._score_early(whole)
         if not whole.strip() and self.finish_reason != "cancelled":
             raise GeneratorFailed(f"{self._speaker().name} gave an empty answer")
         if self._question.strict and whole:
@@ -230,6 +234,14 @@ class Telling:
             self._refusal = refusal(self._weighed, self._found.held.seen, self._prompt.passages)
             self._said.append("\n\n" + refusal_details(self._refusal, self._prompt.passages))
             yield Text(self._said[-1])
+
+    def _score_early(self, whole: str = "") -> None:
+        """Let scorers begin, once, as soon as enough is said, or all; of a strict answer something may be left out."""
+        if self._early or self._question.strict or not self._answering.scorers:
+            return
+        if whole or sum(map(len, self._said)) >= EARLY:
+            self._early = True
+            begin(self._answering.scorers, whole or "".join(self._said))
 
     def _borne_out(self, whole: str) -> str:
         """What is left of an answer without the sentences that nothing bears out; they are kept beside it."""

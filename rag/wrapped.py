@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,9 +62,11 @@ class Embedded(_Around):
 @dataclass(frozen=True, slots=True)
 class Recalling(_Around):
     """An embedder that remembers the vectors of the last queries, so that what was searched for is scored without
-    embedding it again. Safe to share between threads."""
+    embedding it again, and of the last passages that came alone, so that one may be embedded before it is asked for:
+    whoever asks meanwhile waits for it. Safe to share between threads."""
 
     _last: dict[str, Vectors] = field(default_factory=dict)  # each (d,), the latest last
+    _alone: dict[str, Future[Vectors]] = field(default_factory=dict)  # passages, each (1, d), the latest last
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
@@ -79,7 +82,21 @@ class Recalling(_Around):
         return np.stack([rows[text] for text in texts]) if rows else self.inner.embed_queries(texts)
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return self.inner.embed_passages(texts)
+        if len(texts) != 1:
+            return self.inner.embed_passages(texts)
+        made = Future[Vectors]()
+        with self._lock:
+            told = self._alone.setdefault(texts[0], made)
+            for text in list(self._alone)[:-REMEMBERED]:
+                del self._alone[text]
+        if told is made:
+            try:
+                made.set_result(self.inner.embed_passages(texts))
+            except BaseException as error:
+                with self._lock:
+                    self._alone.pop(texts[0], None)
+                made.set_exception(error)
+        return told.result().copy()
 
 
 @dataclass(frozen=True, slots=True)

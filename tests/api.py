@@ -20,6 +20,7 @@ from rag.store import tokens
 HERE = "http://127.0.0.1:8000"
 SERVE = "from rag.config import load; from rag.api.serve import serve; serve(load().settings)"
 START_S = 60
+PAUSE_S = 0.01  # between two looks at what another thread or process does: it needs the processor itself
 
 OTTERS = "Sea otters hold hands while they sleep. They wrap themselves in kelp so that they do not drift away."
 TIDES = "The tide rises twice a day. The moon pulls the water, and the sun helps a little."
@@ -89,4 +90,5 @@ def until(what: str, seconds: float = 10) -> Iterator[None]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield
+        time.sleep(PAUSE_S)
     raise AssertionError(f"within {seconds} s: {what}")

@@ -1,26 +1,30 @@
 """A process that has read libraries once and forks a child for every command: reading them takes seconds, a fork none.
 
 The child does what `python -c CODE …` or `python -m MODULE …` would, with an environment, an exit code and outputs of
-its own. For tests that need many processes; that a new interpreter does the same, others show.
+its own; it can be killed as any other. For tests that need many processes; that a new interpreter does the same, others
+show.
 """
 
 import json
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+WAIT_S = 60.0  # a command that takes longer hangs
+
 _SERVER = """
-import atexit, json, os, runpy, sys, threading, traceback
-exec(sys.argv[1])
+import atexit, gc, json, os, runpy, socket, sys, threading, traceback
+exec(sys.argv[2])
 
 def live(order):
     os.environ.clear()
     os.environ.update(order["environment"])
-    for number, name in enumerate((os.devnull, order["out"], order["err"])):
-        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), number)
     kind, what, *arguments = order["command"]
     sys.argv = [kind, *arguments]
     if kind == "-m":
@@ -38,47 +42,127 @@ def ended(order):
         return 1
     return 0
 
-for line in sys.stdin:
+tests = socket.socket(fileno=int(sys.argv[1]))
+gc.freeze()  # else the first collection of every child would copy all of it
+while True:
+    line, files, _, _ = socket.recv_fds(tests, 1 << 20, 3)
+    while line and not line.endswith(b"\\n"):
+        line += tests.recv(1 << 20)
+    if not line:
+        break
+    order = json.loads(line)
+    if "wait" in order:
+        _, status = os.waitpid(order["wait"], order["flags"])
+        tests.sendall(b"%d %d\\n" % (order["wait"], status))
+        continue
     child = os.fork()
     if not child:
-        code = ended(json.loads(line))
+        tests.close()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        code = ended(order)
         threading._shutdown()
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    for file in files:
+        os.close(file)
+    tests.sendall(b"%d 0\\n" % child)
 """
 
 
+class Forked:
+    """A command at work. It stays a child of the server, so that its number is nobody else's until it is waited for."""
+
+    def __init__(self, server: "Forking", pid: int) -> None:
+        self._server = server
+        self.pid = pid
+        self.returncode: int | None = None  # minus the signal's number for what was killed
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float = WAIT_S) -> int:
+        """Until it has ended; its exit code. TimeoutError when that takes longer, in seconds."""
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(self._server.status(self.pid, 0, timeout))
+        return self.returncode
+
+    def stands_still(self, timeout: float = WAIT_S) -> bool:
+        """Wait until it was stopped, or has ended: True for the first."""
+        status = self._server.status(self.pid, os.WUNTRACED, timeout)
+        if not os.WIFSTOPPED(status):
+            self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode is None
+
+
 class Forking:
-    """Commands one after the other. `imports`: Python that reads what they need; no thread may be left by it."""
+    """Commands, as many at once as are wanted. `imports`: Python that reads what they need; no thread may be left by
+    it."""
 
     def __init__(self, imports: str) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", _SERVER, imports],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", _SERVER, str(theirs.fileno()), imports],
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def start(
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+        stderr: int = subprocess.DEVNULL,
+    ) -> Forked:
+        """Begin `-c CODE …` or `-m MODULE …`; its files are descriptors, which remain the caller's to close."""
+        order = {"command": [str(part) for part in command], "environment": dict(env)}
+        nothing = os.open(os.devnull, os.O_RDWR)
+        files = [nothing if each == subprocess.DEVNULL else each for each in (stdin, stdout, stderr)]
+        frame = json.dumps(order).encode() + b"\n"
+        sent = socket.send_fds(self._socket, [frame], files)
+        self._socket.sendall(frame[sent:])
+        os.close(nothing)
+        return Forked(self, self._answer(WAIT_S)[0])
 
     def run(self, command: Sequence[str | Path], *, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Wait for `-c CODE …` or `-m MODULE …`. The exit code of what was killed is minus the signal's number."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        with tempfile.TemporaryDirectory() as folder:
-            out, err = Path(folder, "out"), Path(folder, "err")
-            order = {
-                "command": [str(part) for part in command],
-                "environment": dict(env),
-                "out": str(out),
-                "err": str(err),
-            }
-            self._server.stdin.write(json.dumps(order) + "\n")
-            self._server.stdin.flush()
-            code = int(self._server.stdout.readline())
-            return subprocess.CompletedProcess([], code, out.read_text(), err.read_text())
+        """Do a command to its end. The exit code of what was killed is minus the signal's number."""
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            code = self.start(command, env=env, stdout=out.fileno(), stderr=err.fileno()).wait(timeout=4 * WAIT_S)
+            for file in (out, err):
+                file.seek(0)
+            return subprocess.CompletedProcess([], code, out.read(), err.read())
+
+    def status(self, pid: int, flags: int, timeout: float) -> int:
+        """What waitpid says of a command."""
+        self._socket.sendall(json.dumps({"wait": pid, "flags": flags}).encode() + b"\n")
+        answered = 0, 0
+        while answered[0] != pid:  # an earlier wait that took too long may be answered only now
+            answered = self._answer(timeout)
+        return answered[1]
+
+    def _answer(self, timeout: float) -> tuple[int, int]:
+        ready, _, _ = select.select([self._socket], [], [], timeout)
+        if not ready:
+            raise TimeoutError(f"no answer within {timeout:g} s")
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self._socket.recv(1)
+            assert byte, "the process that forks has ended"
+            line += byte
+        number, status = line.split()
+        return int(number), int(status)
 
     def close(self) -> None:
-        self._server.communicate()
+        self._socket.close()
+        self._server.wait()

@@ -208,6 +208,7 @@ def test_a_token_bound_to_labels_cannot_replace_anothers_document_later_either(a
 # ── a real server ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.usefixtures("database")
 def test_the_servers_own_worker_does_jobs_while_somebody_watches(tmp_path: Path, database_url: str) -> None:
     settings = small(tmp_path, database=database_url)
     files = [("file", (f"{n}.txt", f"Text number {n} of a long row.".encode(), "text/plain")) for n in range(40)]

@@ -104,13 +104,12 @@ def test_a_job_that_failed_says_why(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_told_to_end_gives_its_job_back(tmp_path: Path) -> None:
     """A real process: one signal ends it after the batch at hand, and another worker goes on at once."""
-    house = build(
-        tmp_path, {f"{n:03d}.txt": " ".join(f"Part {i} of text {n}." for i in range(600)) for n in range(150)}
-    )
+    house = build(tmp_path, {f"{n:03d}.txt": " ".join(f"Part {i} of text {n}." for i in range(60)) for n in range(150)})
+    small = {"RAG_CHUNK_TOKENS": "32"}  # so that there are many batches
     house("ingest", str(house.docs), "--background")
     worker = subprocess.Popen(
         [sys.executable, "-m", "rag", "worker"],
-        env={**{k: v for k, v in os.environ.items() if not k.startswith("RAG_")}, **house.variables},
+        env={**{k: v for k, v in os.environ.items() if not k.startswith("RAG_")}, **house.variables, **small},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -127,7 +126,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(tmp_path: Path) -> None
     assert (job(house)["state"], job(house)["attempts"]) == ("queued", 0)
     before = done(house)
     assert 0 < before < 150
-    assert house("worker", "--once", "--jobs", "2").code == 0
+    assert house("worker", "--once", "--jobs", "2", **small).code == 0
     assert (job(house)["state"], done(house)) == ("done", 150)
     assert json.loads(house("doctor", "--json").out)["ok"]
 

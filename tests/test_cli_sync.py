@@ -20,6 +20,14 @@ def house(tmp_path: Path) -> House:
     return build(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A house whose documents were taken in: for what changes nothing."""
+    house = build(tmp_path_factory.mktemp("filled"))
+    assert house("ingest", str(house.docs)).code == 0
+    return house
+
+
 def names(value: object) -> list[str]:
     assert isinstance(value, list)
     return sorted(str(uri).rpartition("/")[2] for uri in value)
@@ -107,13 +115,13 @@ def test_removing_a_sync_may_keep_its_documents(house: House) -> None:
     ],
 )
 def test_what_does_not_fit_together_is_refused(
-    house: House, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+    filled: House, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house("ingest", str(house.docs))
-    monkeypatch.chdir(house.folder)
-    result = house("sync", *arguments)
+    monkeypatch.chdir(filled.folder)
+    result = filled("sync", *arguments)
     assert result.code == 2, result
     assert said in result.err
+    assert filled("sync", "--list", "--json").json["syncs"] == []
 
 
 def test_what_is_not_there_says_what_is(house: House) -> None:

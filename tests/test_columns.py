@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -217,15 +218,19 @@ def test_columns_are_read_anew_when_most_of_them_are_gone(database: Database, fr
 
 
 def test_no_search_shows_what_was_revoked(database: Database, fresh: list[Collection]) -> None:
-    """While documents come, change their labels and go, whoever asks after a commit sees nothing that it took away."""
+    """While documents come, change their labels and go, whoever asks after a commit sees nothing that it took away.
+
+    Each of two ask after each commit, while the next one is on its way.
+    """
     collection = another(database, fresh)
-    access, stop, wrong, shown = Access(), threading.Event(), list[str](), set[str]()
+    access, wrong, shown = Access(), list[str](), set[str]()
+    commits = [SimpleQueue[bool](), SimpleQueue[bool]()]  # for each of the two; False after the last
     revoked: set[str] = set()  # texts that nobody of sales may see again
     asker = Principal(1, "x", frozenset({"sales"}))
 
     def ask(seed: int) -> None:
         rng = np.random.default_rng(seed)
-        while not stop.is_set():
+        while commits[seed].get():
             forbidden = set(revoked)
             where = Filter.parse({"salt": {"$ne": int(rng.integers(1000))}, "n": {"$gte": 0}})
             with database.read() as connection:
@@ -247,6 +252,10 @@ def test_no_search_shows_what_was_revoked(database: Database, fresh: list[Collec
         new = document(database, f"kb:{place}", words, labels=frozenset(labels), metadata=metadata)
         return add(database, collection, new)[0].document_id or 0
 
+    def tell(more: bool) -> None:
+        for each in commits:
+            each.put(more)
+
     threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(2)]
     for thread in threads:
         thread.start()
@@ -255,15 +264,18 @@ def test_no_search_shows_what_was_revoked(database: Database, fresh: list[Collec
             for place in range(3):
                 words = f"{place}: {revision}"
                 written = write(place, words, "sales")
+                tell(True)
                 if place < 2:
                     write(place, words, "hr")
                 else:
                     with database.write() as connection:
                         writing.remove_documents(connection, collection, [written], actor="test")
                 revoked.add(words)
+                tell(True)
             write(9, f"open {revision}")
+            tell(True)
     finally:
-        stop.set()
+        tell(False)
         for thread in threads:
             thread.join()
     assert wrong == []

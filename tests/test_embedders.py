@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from rag.embedders import load, names
-from rag.embedders.export import RECIPE, make, usable
+from rag.embedders.export import RECIPE, make, read, usable
 from rag.embedders.export.sources import PACKAGED, resolve
 from rag.embedders.sentence_transformers import SentenceTransformer
 from rag.errors import ModelNotReady, WrongSetting
@@ -73,6 +74,25 @@ from onnxruntime.transformers import optimizer
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+"""
+
+
+# An export by a fork of a process that has read torch.
+EXPORTING = """
+import os, runpy, subprocess, sys
+from rag.embedders.export import make
+def run(command, *, env, **_):
+    print("exporting", flush=True)
+    child = os.fork()
+    if not child:
+        os.environ.update(env)
+        sys.argv = command[4:]
+        try:
+            runpy.run_module(command[4], run_name="__main__", alter_sys=True)
+        finally:
+            os._exit(sys.exc_info()[0] is not None)
+    return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "", "")
+make.subprocess.run = run
 """
 
 
@@ -194,6 +214,27 @@ def test_int8_stays_near_fp32(models_dir: Path, shared_data: Path) -> None:
     assert cosines.min() > 0.98
     assert cosines.mean() < 0.9999  # it is another network, not the same one under another name
     assert (int8.name, int8.fingerprint.split("/")[1]) == (f"{MINILM}?precision=int8", "int8")
+
+
+@pytest.mark.usefixtures("exporting")
+def test_int8_is_the_same_made_of_the_model_or_of_its_export(tiny: tuple[Path, Vectors], tmp_path: Path) -> None:
+    """The second needs no torch; an export in full precision that is damaged is not read."""
+    model, made = f"sentence_transformers:{tiny[0]}", {}
+    load(model, models_dir=tmp_path / "export")
+    shutil.copytree(tmp_path / "export", tmp_path / "damaged")
+    weights = exported(tmp_path / "damaged") / "model.bin"
+    before = weights.stat()
+    weights.write_bytes(bytes(before.st_size))
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for way in ("model", "export", "damaged"):
+        int8 = load(f"{model}?precision=int8", models_dir=tmp_path / way)
+        (file,) = (tmp_path / way / "embedders").glob("*-int8-*/manifest.json")
+        manifest = read(file.parent)
+        assert manifest is not None
+        assert set(manifest.made_with) == {"torch", "transformers", "sentence-transformers", "onnx", "onnxruntime"}
+        contents = [(file.parent / name).read_bytes() for name in sorted(manifest.files)]
+        made[way] = (int8.fingerprint, manifest.form, contents)
+    assert made["model"] == made["export"] == made["damaged"]
 
 
 def test_a_long_query_is_its_beginning(models_dir: Path) -> None:
@@ -336,9 +377,9 @@ def test_a_manifest_that_cannot_be_read_means_no_export(
 
 
 def test_two_processes_export_once_and_use_nothing_that_a_killed_one_left(
-    tiny: tuple[Path, Vectors], tmp_path: Path
+    tiny: tuple[Path, Vectors], forking: Forking, tmp_path: Path
 ) -> None:
-    code = (
+    code = EXPORTING + (
         "import sys; from pathlib import Path; from rag.embedders import load\n"
         "embedder = load('sentence_transformers:' + sys.argv[1], models_dir=Path(sys.argv[2]))\n"
         "(weights,) = Path(sys.argv[2]).glob('embedders/*/model.bin')\n"
@@ -349,11 +390,15 @@ def test_two_processes_export_once_and_use_nothing_that_a_killed_one_left(
     left.mkdir(parents=True)
     (left / "model.bin").write_bytes(b"half")
     (tmp_path / "embedders" / name).mkdir()  # and a folder without a manifest under the name itself
-    command = [sys.executable, "-c", code, str(tiny[0]), str(tmp_path)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    first, second = (process.communicate()[0] for process in both)
-    assert [process.returncode for process in both] == [0, 0]
-    assert first == second != ""  # one file: whoever came second took what the first had made
+    said = [tmp_path / "first", tmp_path / "second"]
+    with ExitStack() as stack:
+        files = [stack.enter_context(file.open("w")) for file in said]
+        command = ["-c", code, tiny[0], tmp_path]
+        both = [forking.start(command, env=os.environ, stdout=file.fileno(), stderr=file.fileno()) for file in files]
+        assert [process.wait() for process in both] == [0, 0], [file.read_text() for file in said]
+    first, second = (file.read_text().splitlines() for file in said)
+    assert first[-1] == second[-1]  # one file: whoever came second took what the first had made
+    assert [*first, *second].count("exporting") == 1
     assert not list((tmp_path / "embedders").glob("*.new-*"))
 
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from rag import embedders, generators
 from rag.api.application import create
@@ -21,15 +20,18 @@ from rag.app import opening
 from rag.corpus import Origin
 from rag.errors import Busy, GeneratorFailed, WrongSetting
 from rag.generators._local.grounding import NUMBER, State, sources_of
-from rag.generators._local.scheduler import Apart, Runner, Scheduler, Together
-from rag.generators._local.slots import bears
-from rag.generators._local.speech import Speech
 from rag.generators._local.spoken import Vocabulary
 from rag.generators.transformers import LocalModel
 from rag.support import MARKER
 from rag.types import Finish, GenerationSettings, Hit, Message, Models, Passage, Prompt, Running, Text, Usage
 from tests.api import OTTERS, client, small
 from tests.tiny_models import CHAT_TEMPLATE, TEXTS, _tokenizer
+
+if TYPE_CHECKING:  # else both processes of a run would read torch, seven seconds, to collect what one of them runs
+    import torch
+    from transformers import PreTrainedModel
+
+    from rag.generators._local.scheduler import Runner
 
 CONTEXT = 192
 QUOTES = re.compile(r"\"([^\"]*)\"")
@@ -83,13 +85,13 @@ def at_once(jobs: Sequence[Callable[[], Said]]) -> list[Said]:
 
 @contextmanager
 def passes(
-    model: PreTrainedModel, each: Callable[[int], None] = lambda number: None, limit: int = CONTEXT
+    model: "PreTrainedModel", each: Callable[[int], None] = lambda number: None, limit: int = CONTEXT
 ) -> Iterator[list[tuple[int, int]]]:
     """The shapes (rows, tokens) of the model's forward passes; `each` is told their number before they run. No token
     may stand beyond `limit`."""
     seen: list[tuple[int, int]] = []
 
-    def note(_: object, __: object, given: dict[str, torch.Tensor]) -> None:
+    def note(_: object, __: object, given: "dict[str, torch.Tensor]") -> None:
         assert int(given["position_ids"].max()) < limit
         each(len(seen) + 1)
         seen.append(tuple(given["input_ids"].shape))
@@ -109,6 +111,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights, which says anything."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     made = tmp_path_factory.mktemp("random")
     tokenizer = _tokenizer(TEXTS)
     tokenizer.model_max_length = CONTEXT
@@ -154,6 +159,8 @@ ASKED = [prompt("light " * n + f"house {n}") for n in range(1, 17)]
 
 
 def test_sixteen_at_once_say_what_the_library_says_for_each(model: LocalModel) -> None:
+    import torch
+
     def alone(asked: Prompt) -> str:
         ids = torch.tensor([model._token_ids(asked.messages)])
         told = model.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
@@ -169,6 +176,8 @@ def test_sixteen_at_once_say_what_the_library_says_for_each(model: LocalModel) -
 
 
 def test_a_seed_gives_one_answer_whoever_else_is_there(model: LocalModel) -> None:
+    import torch
+
     before = torch.get_rng_state()
     alone = [say(model, ASKED[n], replace(HOT, seed=n)) for n in range(6)]
     crowd: list[Callable[[], Said]] = [lambda n=n: say(model, ASKED[n], replace(HOT, seed=n)) for n in range(6)]  # type: ignore[misc]
@@ -318,6 +327,8 @@ def test_a_stop_string_may_span_tokens(model: LocalModel) -> None:
 
 
 def test_what_cannot_run_here_is_refused(folder: Path, models: Models) -> None:
+    import torch
+
     with pytest.raises(WrongSetting, match="generator_device: nothing cannot be used here"):
         load(folder, models, Running(device="nothing"))
     try:
@@ -332,6 +343,8 @@ def test_what_cannot_run_here_is_refused(folder: Path, models: Models) -> None:
 
 
 def test_lookup_changes_nothing_at_any_temperature(model: LocalModel) -> None:
+    from rag.generators._local.scheduler import Scheduler, Together
+
     looking = replace(
         model,
         running=replace(model.running, lookup=True),
@@ -378,6 +391,13 @@ MAKES: dict[str, tuple[bool, dict[str, object]]] = {
 @pytest.mark.parametrize("make", MAKES)
 def test_models_of_every_make_are_decoded_as_the_library_does(make: str) -> None:
     """Those that bear rows of different lengths share their passes, the others take turns."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from rag.generators._local.scheduler import Apart, Scheduler, Together
+    from rag.generators._local.slots import bears
+    from rag.generators._local.speech import Speech
+
     shared, options = MAKES[make]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -387,7 +407,7 @@ def test_models_of_every_make_are_decoded_as_the_library_does(make: str) -> None
         prompts = [torch.randint(1, 260, (n,)).tolist() for n in (5, 40, 23)]
     assert bears(made) is shared
 
-    def runner() -> Runner:
+    def runner() -> "Runner":
         return Together(made, 8, proposals=True) if shared else Apart(made, 8)
 
     vocabulary = Vocabulary(lambda tokens: "".join(chr(0x100 + token) for token in tokens), 260, 1)

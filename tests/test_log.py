@@ -17,7 +17,7 @@ from rag.store import interactions as log
 from rag.store.collections import Collection
 from rag.store.database import Database, now
 from rag.store.interactions import Query, ScoreRange
-from rag.store.log import pages, prompts, words
+from rag.store.log import in_postgresql, in_sqlite, prompts, search, words
 from rag.store.log.query import query_json, query_value, score_ranges
 from rag.store.tables import audit, interaction_facts, interactions, texts
 from rag.store.tables.packed import packed_ranking, packed_stages, unpacked_ranking, unpacked_stages
@@ -194,13 +194,22 @@ def test_more_scores_than_have_columns_are_found_too(database: Database, collect
     assert all(found(Query(scores=(ScoreRange(name, 0.5),))) == [2] for name in names)
 
 
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the window, and what counts as many, so small that every way of searching has its turn in a small log."""
+    for module, bounds in (
+        (search, {"WINDOW": 3, "WIDER": 6}),
+        (in_sqlite, {"SPOKEN": 1, "SEVERAL": 3, "ALIKE": 2}),
+        (in_postgresql, {"FEW": 2, "HEARD": 2, "SOME": 1, "NEXT": 2}),
+    ):
+        for name, value in bounds.items():
+            monkeypatch.setattr(module, name, value)
+
+
 @pytest.mark.parametrize("query", [Query(), Query(text="odd"), Query(user="ann"), Query(text="odd", user="ann")])
 def test_pages_go_both_ways_and_stay_what_they_were(
     database: Database, collection: Collection, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the window, and what counts as many, are so small that every way of searching has its turn."""
-    for name, value in (("WINDOW", 3), ("SPOKEN", 1), ("SEVERAL", 3), ("FEW", 2), ("HEARD", 2), ("SOME", 1)):
-        monkeypatch.setattr(pages, name, value)
+    narrow(monkeypatch)
     odd = [saying(collection, n, "odd" if n % 2 else "even", user="ann" if n % 3 else "bob") for n in range(1, 21)]
     record(database, collection, *odd)
     meant = [
@@ -254,8 +263,8 @@ def test_sqlite_finds_what_is_rare_by_an_index_of_it(
     """However its planner guesses: it is told by which."""
     if not database.is_sqlite:
         pytest.skip("PostgreSQL plans by its statistics")
-    monkeypatch.setattr(pages, "WINDOW", 0)
-    monkeypatch.setattr(pages, "SPOKEN", 0)
+    monkeypatch.setattr(search, "WINDOW", 0)
+    monkeypatch.setattr(in_sqlite, "SPOKEN", 0)
     judged = (Score("f", 0.1, None, None),)
     record(database, collection, *(saying(collection, n, "odd", scores=judged) for n in range(3)))
     asked: list[tuple[str, object]] = []
@@ -534,6 +543,7 @@ def test_erasing_leaves_no_word(database: Database, collection: Collection, foun
     assert rows[-2].detail == {"interactions": 1, "asked for": 1, "filters": ["text"]}
     assert digest, "what was said can still be held against it"
     assert (found(Query(text="zebra")), found(Query(failed=True)), found(Query())) == ([], [1], [2, 1])
+    assert found(Query(text="zeb*")) == []
     if database.file is not None:
         database.close()
         assert b"zebra" not in database.file.read_bytes(), "nor in what the file no longer uses"

@@ -49,10 +49,12 @@ def test_up_down_and_up_with_rows(database_url: str) -> None:
     database.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 def test_the_tables_are_those_of_the_program(database: database_store.Database) -> None:
     def searched(_: object, name: str | None, *__: object) -> bool:
-        """The index of words is made in another way on each database."""
-        return name is None or "log_words" not in name
+        """The index of words is made in another way on each database; that of states, which are worked out, none of
+        them tells as it was written: test_log asks by it."""
+        return name is None or not ("log_words" in name or name.endswith("_state_number"))
 
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": searched})

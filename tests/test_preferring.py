@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import optimize, stats
 
 from rag.api.application import create
 from rag.app import App, opening
@@ -168,6 +167,8 @@ def test_over_http_nothing_tells_whose_an_answer_is(tmp_path: Path) -> None:
 
 
 def test_who_is_a_is_as_good_as_random_and_always_the_same() -> None:
+    from scipy import stats
+
     found = [swapped(f"first{n}", f"second{n}") for n in range(2000)]
     assert found == [swapped(f"first{n}", f"second{n}") for n in range(2000)]
     assert stats.binomtest(sum(found), 2000).pvalue > 0.001
@@ -177,6 +178,8 @@ def test_who_is_a_is_as_good_as_random_and_always_the_same() -> None:
 
 @given(st.integers(0, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_interval_is_wilsons(counts: tuple[int, int]) -> None:
+    from scipy import stats
+
     wins, n = counts
     found = wilson(wins, n)
     if not n:
@@ -196,6 +199,8 @@ def test_a_pair_is_one_whichever_stood_first() -> None:
 
 def test_strengths_are_those_of_bradley_and_terry() -> None:
     """Against the likelihood maximised by another's optimiser."""
+    from scipy import optimize
+
     tally: Tally = [("a", "b", "first", 8), ("a", "b", "second", 4), ("b", "c", "first", 9), ("b", "c", "second", 2),
                     ("a", "c", "first", 7), ("a", "c", "tie", 2)]  # fmt: skip
     wins = np.array([[0, 8, 8], [4, 0, 9], [1, 2, 0]]) + PRIOR * (1 - np.eye(3))

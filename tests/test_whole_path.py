@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rag.config import Settings
 from rag.store import interactions as interaction_store
 from rag.types import Interaction
 from tests.api import server
+from tests.forking import Forking
 from tests.tiny_models import tiny_causal
 
 TEXTS = {
@@ -29,6 +30,14 @@ QUESTION = "In which year was the bridge opened?"
 ANSWER = "The Golden Gate Bridge was opened in 1937. [1]"
 
 
+READ = """
+import numpy, onnxruntime, sqlite3, sqlalchemy.dialects.sqlite, tokenizers, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+import rag.app, rag.ask, rag.cli.ask, rag.cli.logs, rag.embedders.sentence_transformers, rag.generators.transformers
+from rag.generators._local import chat, grounding, loading, lookup, scheduler, slots, speech, spoken
+"""
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Settings:
     """A data folder with three documents in it, the default embedder, and a tiny transformers model as generator."""
@@ -38,23 +47,43 @@ def settings(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Sett
         (folder / "docs" / name).write_text(text)
     model = tiny_causal(folder / "tiny", texts=tuple(TEXTS.values()))
     settings = Settings(data=folder / "data", models=models_dir, generator=f"transformers:{model}")
-    done = command(settings, "ingest", str(folder / "docs"), "--json")
-    assert json.loads(done)["documents"] == 3
-    return settings
-
-
-def command(settings: Settings, *arguments: str) -> str:
-    """What `rag …` prints, in a process of its own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
     done = subprocess.run(
-        [sys.executable, "-m", "rag", "--data", str(settings.data), *arguments],
-        env={**environment, "RAG_MODELS": str(settings.models), "RAG_GENERATOR": settings.generator},
+        [sys.executable, *command(settings, "ingest", str(folder / "docs"), "--json")],
+        env=environment(settings),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert json.loads(done.stdout)["documents"] == 3
+    return settings
+
+
+def command(settings: Settings, *arguments: str) -> list[str]:
+    return ["-m", "rag", "--data", str(settings.data), *arguments]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
+    return {**outside, "RAG_MODELS": str(settings.models), "RAG_GENERATOR": settings.generator}
+
+
+Rag = Callable[..., str]
+"""What `rag …` prints, in a process of its own."""
+
+
+@pytest.fixture(scope="module")
+def rag(settings: Settings) -> Iterator[Rag]:
+    """Forked from a process that has read torch; a new interpreter that reads it is the API's."""
+    forking = Forking(READ)
+
+    def printed(*arguments: str) -> str:
+        done = forking.run(command(settings, *arguments), env=environment(settings))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    yield printed
+    forking.close()
 
 
 def logged(settings: Settings, interaction_id: str) -> Interaction:
@@ -86,17 +115,17 @@ def check(settings: Settings, interaction_id: str, user: str) -> None:
     assert {score.name: score.value for score in entry.scores}["faithfulness"] == 1.0
 
 
-def test_on_the_command_line_as_json(settings: Settings) -> None:
-    answer = json.loads(command(settings, "ask", QUESTION, "--json"))
+def test_on_the_command_line_as_json(rag: Rag, settings: Settings) -> None:
+    answer = json.loads(rag("ask", QUESTION, "--json"))
     assert answer["answer"].strip() == ANSWER
     assert answer["generator"] == settings.generator
     check(settings, answer["interaction_id"], "local")
 
 
-def test_on_the_command_line_as_text(settings: Settings) -> None:
-    said = command(settings, "ask", QUESTION)
+def test_on_the_command_line_as_text(rag: Rag, settings: Settings) -> None:
+    said = rag("ask", QUESTION)
     assert ANSWER in said
-    listed = json.loads(command(settings, "logs", "-n", "1", "--json"))["interactions"][0]
+    listed = json.loads(rag("logs", "-n", "1", "--json"))["interactions"][0]
     assert listed["interaction_id"] in said, "it says how to see the log entry"
     check(settings, listed["interaction_id"], "local")
 

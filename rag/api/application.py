@@ -142,8 +142,8 @@ def create(app: App | Settings, resources: Sequence[ModuleType] = EVERYTHING) ->
     if "/ask" in api.state.paths:
         rendering.register(api)
     openai_errors.register(api)
-    for resource in resources:
-        api.include_router(resource.router)
+    for resource in resources:  # none has a prefix: FastAPI looks through an included router twice for each request
+        api.router.routes.extend(resource.router.routes)
     settings = opened.settings
     names = frozenset(name.lower().rstrip(".") for name in settings.allowed_hosts)
     # The last one added is the first that a request meets.

@@ -76,7 +76,8 @@ def register(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        await to_thread.run_sync(_log_question, request, error)
+        if asked := asked_in(request.url.path, error.body):
+            await to_thread.run_sync(_log_question, request, error, asked)
         return response(validation_json(error))
 
     @api.exception_handler(HTTPException)
@@ -94,17 +95,15 @@ def http_json(request: Request, error: HTTPException) -> Json:
     return problem(NAMES.get(error.status_code, "Problem"), error.status_code, detail)
 
 
-def _log_question(request: Request, error: RequestValidationError) -> None:
+def _log_question(request: Request, error: RequestValidationError, asked: str) -> None:
     """A request that asks a question and does not fit is in the log, as one that failed."""
-    asked = asked_in(request.url.path, error.body)
-    if asked:
-        from rag.api.guard import PRINCIPAL
-        from rag.api.house import house
-        from rag.ask import refused
+    from rag.api.guard import PRINCIPAL
+    from rag.api.house import house
+    from rag.ask import refused
 
-        own, principal = house(request), request.scope[PRINCIPAL]
-        reason = str(validation_json(error)["detail"])
-        refused(own.app.database, principal, asked, own.app.settings.collection, reason)
+    own, principal = house(request), request.scope[PRINCIPAL]
+    reason = str(validation_json(error)["detail"])
+    refused(own.app.database, principal, asked, own.app.settings.collection, reason)
 
 
 def asked_in(path: str, body: object) -> str:

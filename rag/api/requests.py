@@ -21,15 +21,21 @@ bearer = HTTPBearer(
 Shown = Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]  # for OpenAPI; rag.api.guard does the work
 
 
-def asker(request: Request, _: Shown) -> Principal:
-    """Who asks, as the guard found out."""
+async def asker(request: Request, _: Shown) -> Principal:
+    """Who asks, as the guard found out. Asynchronous, like `reached`: else FastAPI would go to a thread and back for it
+    at each request."""
     found = request.scope[PRINCIPAL]
     assert isinstance(found, Principal)
     return found
 
 
+async def reached(request: Request) -> House:
+    """The house of the application that a request came to."""
+    return house(request)
+
+
 Asker = Annotated[Principal, Depends(asker)]
-TheHouse = Annotated[House, Depends(house)]
+TheHouse = Annotated[House, Depends(reached)]
 
 
 class StrictRequest(Request):

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import add
 
 from rag.checks.places import ENOUGH, Place, Places, shared
 from rag.language import STOPWORDS, Word, listed
@@ -50,14 +52,12 @@ def names(found: Sequence[Word], text: str, place: Places) -> list[Name]:
             told.append(Name(tuple(run), place(run[0].start, run[-1].end), opens=False))
             run.clear()
 
-    last_end = 0
-    for i, word in enumerate(found):
-        if word.text.islower():  # most words: without a capital none is a name
-            if run:
-                end_run()
-            last_end = word.end
-            continue
-        between = text[last_end : word.start]
+    capitals = [i for i, word in enumerate(found) if not word.text.islower()]  # most words: without one none is a name
+    for i, before in zip(capitals, [-1, *capitals], strict=False):
+        word = found[i]
+        if run and before < i - 1:
+            end_run()
+        between = text[found[i - 1].end if i else 0 : word.start]
         opening = i == 0 or between.strip(" \"'“‘’”)([*_`").endswith(_ENDS)
         plain = _SEVERAL.search(word.text) is None
         low = word.text.lower()
@@ -69,19 +69,20 @@ def names(found: Sequence[Word], text: str, place: Places) -> list[Name]:
             told.append(Name((word,), place(word.start, word.end), opens=True))
         elif looks:
             run.append(word)
-        last_end = word.end
     end_run()
     return told
 
 
 def joined(found: Sequence[Word]) -> frozenset[str]:
     """Every word, and two or three neighbours written as one: Git Hub Actions → "git", "github", "githubactions"."""
-    low = [_bare(word) for word in found]
-    return frozenset("".join(low[i : i + n]) for n in (1, 2, 3) for i in range(len(low) - n + 1))
+    low = [_bare(word.text) for word in found]
+    two = list(map(add, low, low[1:]))
+    return frozenset([*low, *two, *map(add, two, low[2:])])
 
 
-def _bare(word: Word) -> str:
-    return _POSSESSIVE.sub("", word.text.lower())
+@lru_cache(maxsize=65536)
+def _bare(written: str) -> str:
+    return _POSSESSIVE.sub("", written.lower())
 
 
 def _is_held(word: Word, held: Set[str], forms: Callable[[], Set[str]], spelled: Set[str]) -> bool:
@@ -90,7 +91,7 @@ def _is_held(word: Word, held: Set[str], forms: Callable[[], Set[str]], spelled:
         return True
     if word.stem in held and (_SEVERAL.search(word.text) is None or word.text.endswith("s")):
         return True
-    low, known = _bare(word), forms()
+    low, known = _bare(word.text), forms()
     return low in known or low + "s" in known or (low.endswith("s") and low[:-1] in known)
 
 
@@ -111,7 +112,7 @@ def compare(
     mine = {word.stem for name in ours for word in name.words}
     for name, next_word in zip(ours, following, strict=True):
         lacking = [word for word in name.words if not _is_held(word, held, forms, spelled)]
-        if not lacking or "".join(_bare(word) for word in name.words) in forms():
+        if not lacking or "".join(_bare(word.text) for word in name.words) in forms():
             told = not lacking and not name.opens and not any(word.stem in spelled for word in name.words)
             if told and (rival := _in_the_same_place(name, theirs, mine)):
                 conflicts.append(Reason("name", f"{name.text} against {rival.text} in the text"))

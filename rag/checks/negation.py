@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import chain
 
 from rag.checks.places import Place, Places, shared
-from rag.language import NEGATIONS, Word, is_content, listed, opposites, stem
+from rag.language import NEGATIONS, Word, has_content, is_content, listed, opposites, stem
 from rag.types import Reason
 
 REACH = 4  # content words that a negation denies
@@ -64,7 +64,7 @@ def clauses(found: tuple[Word, ...], text: str, ends: Sequence[int], place: Plac
     denied: set[int] = set()
     for reached in reaches.values():
         denied ^= reached
-    content = {i for i, word in enumerate(found) if is_content(word) and word.text.lower() not in OTHER_NEGATIONS}
+    content = {i for i, word in enumerate(found) if _says(word.text)}
     return Clauses(
         ((found, place),),
         frozenset(found[i].stem for i in content - denied),
@@ -88,16 +88,27 @@ def together(several: Sequence[Clauses]) -> Clauses:
 
 def _negations(found: Sequence[Word]) -> list[int]:
     places: list[int] = []
-    for i, word in enumerate(found):
-        low = word.text.lower().replace("’", "'")
-        if low in NEGATIONS or low in OTHER_NEGATIONS or low == "unless":
-            following = found[i + 1].text.lower() if i + 1 < len(found) else ""
-            if low == "no" and following in _COMPARED:
-                continue
-            if low in _SECOND_HALVES and places and i - places[-1] <= 3:
-                continue  # French "ne … pas" is one denial
-            places.append(i)
+    for i in [i for i, word in enumerate(found) if _denies(word.text)]:
+        low = found[i].text.lower().replace("’", "'")
+        following = found[i + 1].text.lower() if i + 1 < len(found) else ""
+        if low == "no" and following in _COMPARED:
+            continue
+        if low in _SECOND_HALVES and places and i - places[-1] <= 3:
+            continue  # French "ne … pas" is one denial
+        places.append(i)
     return places
+
+
+@lru_cache(maxsize=65536)
+def _denies(written: str) -> bool:
+    low = written.lower().replace("’", "'")
+    return low in NEGATIONS or low in OTHER_NEGATIONS or low == "unless"
+
+
+@lru_cache(maxsize=65536)
+def _says(written: str) -> bool:
+    """Whether a word has a meaning that can be denied."""
+    return has_content(written) and written.lower() not in OTHER_NEGATIONS
 
 
 def _reached(found: Sequence[Word], at: int, text: str, ends: Sequence[int]) -> set[int]:
@@ -141,7 +152,7 @@ def compare(ours: Clauses, theirs: Clauses, heard: Set[str], held: Set[str]) -> 
     A negation and an opposite cancel each other: "did not increase" agrees with "decreased", "not possible" with
     "impossible". heard: the text's stems, held: with those that it stands for.
     """
-    stems = {word.stem for word in ours.words}
+    stems = {word.stem for words, _ in ours.texts for word in words}
     table = opposites()
     turned = [
         (one, other)

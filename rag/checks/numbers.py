@@ -32,6 +32,8 @@ _NUMERAL = re.compile(
     r"\d{1,3}(?:['’\u00a0\u202f ]\d{3})+(?![\d])(?:[.,]\d+)?|\d+(?:[.,]\d+)*)"
     r"(?P<part>[½¼¾⅓⅔⅛])?(?P<suffix>(?:st|nd|rd|th|s|k|K|M|bn|tn|x)(?!\w))?(?!\d)(?P<attached>[A-Za-zµ]{1,5}(?!\w))?(?!\w)"
 )
+# A run of digits and what may belong to it before.
+_DIGITS = re.compile(rf"[vV]?[-−~≈]?(?:(?:US\$|[{SYMBOLS}])\s?)?(?P<digits>\d+)")
 _VERSION = re.compile(r"\d+(?:\.\d+){2,}(?<!\.\d{3})|\d+(?:\.\d+){3,}")
 _AFTER = re.compile(r"[\s\u00a0-]?(?P<unit>%|°\s?[CFcf]\b|°|[€£¥₹$](?!\d)|[A-Za-zÀ-ÿµ]+(?:/[sh]\b|[²³])?)")
 _SPELLED = re.compile(r"[a-z]+", re.IGNORECASE)
@@ -73,7 +75,7 @@ def quantities(text: str) -> list[Quantity]:
 
 
 def _in_figures(text: str) -> Iterator[Quantity]:
-    for match in _NUMERAL.finditer(text):
+    for match in _numerals(text):
         digits, suffix = match["digits"], match["suffix"] or ""
         if match["attached"] and not units_named(match["attached"]):
             continue  # 2FA, 3D
@@ -105,6 +107,17 @@ def _in_figures(text: str) -> Iterator[Quantity]:
             ordinal=suffix in ("st", "nd", "rd", "th"),
             version=digits if _VERSION.fullmatch(digits) else "",
         )
+
+
+def _numerals(text: str) -> Iterator[re.Match[str]]:
+    """As they are found one after the other, but looked for only around digits: a third of the cost."""
+    after = 0
+    for found in _DIGITS.finditer(text):
+        for start in range(max(after, found.start()), found.start("digits") + 1):
+            if match := _NUMERAL.match(text, start):
+                after = match.end()
+                yield match
+                break
 
 
 def _values(digits: str) -> list[float]:

@@ -12,7 +12,7 @@ from rag.checks.names import Name
 from rag.checks.negation import Clauses
 from rag.checks.numbers import Placed, Quantity
 from rag.checks.places import Places, places
-from rag.language import Word, is_content, sentence_spans, stem, words
+from rag.language import Word, has_content, sentence_spans, stem, words
 
 _IRREGULAR = """
     be is are was were been being am; have has had having; do does did done; go went gone; write wrote written;
@@ -40,6 +40,8 @@ _BRITISH = (
     (re.compile("our(?=$|it|abl|ful|s)"), "or"),
 )
 
+Trigram = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -54,12 +56,12 @@ class Reading:
     @cached_property
     def keys(self) -> frozenset[str]:
         """The keys of all its words."""
-        return frozenset(word.stem for word in self.words)
+        return frozenset([word.stem for word in self.words])
 
     @cached_property
     def content(self) -> tuple[str, ...]:
         """The keys of its content words, in order."""
-        return tuple(word.stem for word in self.words if is_content(word))
+        return tuple([word.stem for word in self.words if has_content(word.text)])
 
     @cached_property
     def forms(self) -> frozenset[str]:
@@ -85,13 +87,13 @@ class Reading:
     @cached_property
     def pairs(self) -> frozenset[tuple[str, str]]:
         """Its pairs of neighbouring words."""
-        return frozenset(pairwise(word.stem for word in self.words))
+        return frozenset(pairwise([word.stem for word in self.words]))
 
     @cached_property
-    def trigrams(self) -> frozenset[str]:
+    def trigrams(self) -> frozenset[Trigram]:
         """Its runs of three characters, in small letters."""
         low = self.text.lower()
-        return frozenset(low[i : i + 3] for i in range(len(low) - 2))
+        return frozenset(zip(low, low[1:], low[2:], strict=False))
 
     @cached_property
     def clauses(self) -> Clauses:
@@ -163,10 +165,11 @@ class Together:
         return frozenset().union(*(each.pairs for each in self.several), *seams)
 
     @cached_property
-    def trigrams(self) -> frozenset[str]:
+    def trigrams(self) -> frozenset[Trigram]:
         low = [each.text.lower() for each in self.several]
         whole, ends = "\n".join(low), accumulate(len(one) + 1 for one in low[:-1])
-        seams = [whole[at : at + 3] for end in ends for at in range(max(0, end - 3), end) if at + 3 <= len(whole)]
+        around = [whole[max(0, end - 3) : end + 2] for end in ends]
+        seams = [one for low in around for one in zip(low, low[1:], low[2:], strict=False)]
         return frozenset(seams).union(*(each.trigrams for each in self.several))
 
     @cached_property
@@ -195,7 +198,7 @@ def _words(text: str) -> list[Word]:
         return words(text, key)
     found: list[Word] = []
     for word in words(text, key):
-        parts = short_forms.expanded(word.text)
+        parts = short_forms.expanded(word.text) if short_forms.may_contract(word.text) else ()
         if not parts:
             found.append(word)
         for n, (part, at) in enumerate(parts):

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypedDict, Unpack
+from typing import Literal, Self, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -29,6 +29,7 @@ from rag.api.models.syncs import Sync, SyncDifference, Syncs
 from rag.client.comparing import Comparing, Otherwise
 from rag.client.datasets import Curating, Held
 from rag.client.reviews import Reviewing
+from rag.client.switches import Generating, Retrieving
 from rag.client.wire import Wire, error_of, events, form, given
 from rag.types import Metadata
 
@@ -54,28 +55,16 @@ TIMEOUT_S = 60.0
 Word = str | int | float | bool | None
 
 
-class How(TypedDict, total=False):
+class How(Retrieving, total=False):
     """How a question is searched. What is left out, or None, is as the collection and the server's settings say."""
 
-    mode: str | None  # hybrid, semantic, keyword
-    collection: str | None
     filter: Metadata | None
-    fusion: str | None  # weighted, rrf
-    alpha: float | None  # weight of meaning in weighted fusion, 0 to 1
-    rrf_k: int | None
-    depth: int | None  # candidates of each ranking
-    rerank: str | None  # off, or the settings' own reranker
-    diversify: float | None  # relevance against variety, 0 to 1; 1 keeps the order
-    per_document: int | None  # passages of one document, at most; 0: any number
-    neighbours: int | None  # chunks that a passage is widened by on either side
 
 
-class Answering(How, total=False):
+class Answering(How, Generating, total=False):
     """How a question is answered; the same of what is left out."""
 
     k: int | None  # passages
-    generator: str | None
-    template: str | None  # of the prompt, name or name@digest
     seed: int | None
     temperature: float | None
     strict: bool | None  # leave out sentences that no passage bears out

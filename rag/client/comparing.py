@@ -1,7 +1,7 @@
 """Replays, experiments and blind comparisons, as the client reaches them: `Client(…).comparing`."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, Unpack
 from urllib.parse import quote
 
 from rag.api.models.experiments import (
@@ -15,27 +15,16 @@ from rag.api.models.experiments import (
     Preferences,
 )
 from rag.api.models.replays import Replay
+from rag.client.switches import Generating
 from rag.client.wire import Wire, given
 
 Setting = str | int | float
 
 
-class Otherwise(TypedDict, total=False):
+class Otherwise(Generating, total=False):
     """What a replay changes. What is left out, or None, is as it was logged."""
 
-    mode: str | None  # hybrid, semantic, keyword
-    collection: str | None
     k: int | None  # passages
-    fusion: str | None  # weighted, rrf
-    alpha: float | None
-    rrf_k: int | None
-    depth: int | None
-    rerank: str | None
-    diversify: float | None
-    per_document: int | None
-    neighbours: int | None
-    generator: str | None
-    template: str | None  # of the prompt, name or name@digest
     seed: int | None
     temperature: float | None
     at_original_index: bool | None  # search the collection as it stood then

@@ -1,7 +1,7 @@
 """Datasets and gates, as the client reaches them: `Client(…).datasets`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, Unpack
 from urllib.parse import quote
 
 from rag.api.models.datasets import (
@@ -14,13 +14,14 @@ from rag.api.models.datasets import (
 )
 from rag.api.models.gates import GateResult
 from rag.api.models.jobs import Job
+from rag.client.switches import Generating
 from rag.client.wire import Wire, given
 from rag.types import Metadata
 
 Shares = tuple[float, float, float]  # of train, validation and test
 
 
-class Held(TypedDict, total=False):
+class Held(Generating, total=False):
     """What a gate holds a dataset to, and how its questions are searched and answered. What is left out, or None, is as
     the collection and the server's settings say."""
 
@@ -31,20 +32,8 @@ class Held(TypedDict, total=False):
     metrics: Sequence[str]  # held against the earlier run besides those of the bounds
     answers: bool | None  # ask the questions even if no bound needs answers
     splits: Sequence[str]  # of the dataset; else test
-    collection: str | None
     name: str | None  # keep the run under this name
     worst: int | None  # questions that are shown
-    mode: str | None
-    fusion: str | None
-    alpha: float | None
-    rrf_k: int | None
-    depth: int | None
-    rerank: str | None
-    diversify: float | None
-    per_document: int | None
-    neighbours: int | None
-    generator: str | None
-    template: str | None
 
 
 class Curating:

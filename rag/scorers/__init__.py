@@ -4,10 +4,13 @@ A module in this folder with `load(models)` is the scorer of its name; one with 
 what is named behind the colon, as `judge:faithfulness`.
 """
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Protocol, runtime_checkable
 
 from rag.config import DEFAULTS
 from rag.errors import RagError, WrongSetting
@@ -30,6 +33,18 @@ WITH_REFERENCE = (
 
 WAITING = ("answer_relevancy", "groundedness", "judge", "nli")
 """Metrics, and kinds of metric, whose time is that of a model: it works while the others are computed."""
+
+
+EARLY = 480  # characters of an answer after which scorers may begin: more than what answer_relevancy reads of it
+
+
+@runtime_checkable
+class Early(Protocol):
+    """A scorer that has something to do while an answer is still being told."""
+
+    def begin(self, said: str) -> None:
+        """Work ahead on the beginning of an answer."""
+        ...
 
 
 def names() -> list[str]:
@@ -56,6 +71,20 @@ def _load(models: Models, wanted: str) -> Scorer:
         raise WrongSetting(f"no scorer {wanted!r}: it is written {form}")
     scorer: Scorer = backend.load(models, rest) if takes_rest else backend.load(models)
     return scorer
+
+
+def begin(scorers: Sequence[Scorer], said: str) -> None:
+    """Begin in the background what can be known of an answer that is still being told, and return at once; what comes
+    of it is remembered by whoever was asked. A failure shows when the answer is scored."""
+    early = [scorer for scorer in scorers if isinstance(scorer, Early)]
+
+    def attempt() -> None:
+        for scorer in early:
+            with suppress(Exception):
+                scorer.begin(said)
+
+    if early:
+        threading.Thread(target=attempt, name="score-early").start()
 
 
 def scores(scorers: Sequence[Scorer], entry: Interaction) -> tuple[Score, ...]:

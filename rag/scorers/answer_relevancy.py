@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rag.language import beginnings
 from rag.scorers._applies import answer_of, does_not_apply, scored
 from rag.support import without_markers
-from rag.types import Answer, Embedder, Example, Interaction, Models, Score, Scorer
+from rag.types import Answer, Embedder, Example, Interaction, Models, Score, Scorer, Vectors
 
 READ = 48  # tokens of an answer that are compared, at most
 
@@ -41,15 +41,23 @@ class AnswerRelevancy:
             for answer in answers
         ]
 
+    def begin(self, said: str) -> None:
+        """Embed the answer while it is told: for an embedder that remembers the last passage, as an application's own
+        does. Enough is said once it has more than `READ` tokens."""
+        self._told([without_markers(said)])
+
     def _cosines(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Of each question and answer."""
         if not pairs:
             return []
         questions, answers = zip(*pairs, strict=True)
         asked = self.embedder.embed_queries(questions)  # (n, d)
+        return [min(1.0, max(0.0, float(a @ b))) for a, b in zip(asked, self._told(answers), strict=True)]
+
+    def _told(self, answers: Sequence[str]) -> Vectors:
+        """The beginnings of answers as they are compared, (n, d)."""
         fitting = beginnings(answers, self.embedder.count_tokens, min(READ, self.embedder.max_tokens))
-        told = self.embedder.embed_passages(fitting)  # (n, d)
-        return [min(1.0, max(0.0, float(a @ b))) for a, b in zip(asked, told, strict=True)]
+        return self.embedder.embed_passages(fitting)
 
 
 def load(models: Models) -> Scorer:

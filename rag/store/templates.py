@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import Conflict, NotFound, WrongUsage
@@ -53,17 +53,20 @@ def add(connection: Connection, tenant_id: int, template: Template, *, user: str
     return True
 
 
+_TEXT = select(templates.c.text).where(
+    templates.c.tenant_id == bindparam("tenant"),
+    templates.c.name == bindparam("named"),
+    templates.c.digest == bindparam("digested"),
+)
+
+
 def keep(connection: Connection, tenant_id: int, template: Template) -> None:
     """Make sure that the text of this version can be shown for ever; what its name means stays as it is.
 
     Raises Conflict where another text has the same digest.
     """
-    here = select(templates.c.text).where(
-        templates.c.tenant_id == tenant_id,
-        templates.c.name == template.name,
-        templates.c.digest == template.digest,
-    )
-    held = connection.scalar(here)
+    here = {"tenant": tenant_id, "named": template.name, "digested": template.digest}
+    held = connection.scalar(_TEXT, here)
     if held is None:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         connection.execute(
@@ -77,7 +80,7 @@ def keep(connection: Connection, tenant_id: int, template: Template) -> None:
             )
             .on_conflict_do_nothing()
         )
-        held = connection.scalar(here)
+        held = connection.scalar(_TEXT, here)
     if held != template.text:
         raise Conflict(f"another text is known as {template.version}; change a word of this one")
 

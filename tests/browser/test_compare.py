@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
 
 from rag.app import opening
 from rag.store import experiments as store
@@ -16,13 +15,16 @@ from tests.browser.conftest import (
     COLOURS,
     RULES,
     SCHEMES,
+    WHOLE,
     WIDTHS,
     Site,
+    Window,
     asked,
-    axe,
+    looked_at,
     settled,
-    watched,
 )
+
+AXE = {(width, scheme): RULES if scheme == "light" else COLOURS for width in WIDTHS for scheme in SCHEMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def tried(site: Site) -> Iterator[Tried]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_pages(browser: Browser, tried: Tried, screenshots: Path, width: int) -> None:
+def test_the_pages(window: Window, tried: Tried, screenshots: Path, width: int) -> None:
     first, second = tried.pair
     pages = {
         "compare": "/compare",
@@ -69,19 +71,15 @@ def test_the_pages(browser: Browser, tried: Tried, screenshots: Path, width: int
         "compare-experiment": f"/compare/experiments/{tried.experiment}",
         "compare-told": f"/compare/pair?first={first}&second={second}&told=true",
     }
-    with watched(browser, tried.site.url, width) as (page, _):
+    with window.at(tried.site.url, width) as (page, _):
         for name, address in pages.items():
             page.goto(address)
             settled(page)
-            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, "it does not fit its width"
-            for scheme in SCHEMES:
-                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                page.screenshot(path=screenshots / f"{name}-{width}-{scheme}.png", full_page=True)
-                assert not axe(page, RULES if scheme == "light" else COLOURS), (name, scheme)
+            looked_at(page, screenshots, name, width, AXE, WHOLE)
 
 
-def test_a_question_is_asked_both_ways_and_judged_by_a_key(browser: Browser, tried: Tried) -> None:
-    with watched(browser, tried.site.url) as (page, _):
+def test_a_question_is_asked_both_ways_and_judged_by_a_key(window: Window, tried: Tried) -> None:
+    with window.at(tried.site.url) as (page, _):
         page.goto("/compare?q=How are duplicates found?")
         page.fill("#b_passages", "2")
         page.get_by_role("button", name="Ask both").click()
@@ -100,8 +98,8 @@ def test_a_question_is_asked_both_ways_and_judged_by_a_key(browser: Browser, tri
         assert "mode keyword" in page.locator("main").inner_text()
 
 
-def test_the_pairs_of_an_experiment_come_one_after_the_other(browser: Browser, tried: Tried) -> None:
-    with watched(browser, tried.site.url, 390) as (page, _):
+def test_the_pairs_of_an_experiment_come_one_after_the_other(window: Window, tried: Tried) -> None:
+    with window.at(tried.site.url, 390) as (page, _):
         page.goto(f"/compare/experiments/{tried.experiment}")
         page.get_by_role("link", name="Judge blind").click()
         for _ in range(3):

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from ingest import sources
 from rag.app import App, opening
@@ -27,7 +27,7 @@ from rag.store import interactions as interaction_store
 from rag.store.collections import Collection
 from rag.store.permitted import Predicate
 from rag.types import Answer, Citation, Hit, Interaction, Part, Passage, Place, Reason, Refusal, Score, Usage
-from tests.api import server, small
+from tests.api import SERVE, server, small
 from tests.browser.conftest import require_chromium, settled, watched
 from tests.browser.hostile_reviews import DATASET, FEW, bare, name_of, write
 from tests.browser.payloads import payloads
@@ -36,6 +36,10 @@ from tests.cli_house import House
 PAYLOADS = list(payloads())
 GROUP = 10  # payloads a document and a conversation
 GOAL = 3500  # payloads × places, seen on pages
+COUNTED = 100  # interactions, unless all are asked for
+SERVED = f"""from functools import partial; from rag.store import interactions
+interactions.counted = partial(interactions.counted, most={COUNTED})
+{SERVE}"""
 PLAIN = "Somebody sent these words, of which nobody knows what they are for; what follows stands in them as it came:"
 CANARY = "window.canary = () => { window.canaries = (window.canaries || 0) + 1; };"
 INJECTED = """() => [...document.querySelectorAll(
@@ -67,7 +71,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
 @pytest.fixture(scope="module")
 def url(hostile: Hostile) -> Iterator[str]:
     require_chromium()
-    with server(small(hostile.folder)) as found:
+    with server(small(hostile.folder), SERVED) as found:
         yield found
 
 
@@ -193,6 +197,7 @@ def test_payloads_are_shown_and_do_nothing(browser: Browser, url: str, hostile: 
                 assert shown >= len(places), f"{address} shows {payload!r} {shown} times, not as {places}"
                 seen |= {(place, payload) for place in places}
         follow_a_link(page)
+        count_all(page, len(hostile.interactions) + len(groups()))
     assert len(seen) >= GOAL, len(seen)
 
 
@@ -255,9 +260,18 @@ def follow_a_link(page: Page) -> None:
     check(page, "the feedback")
 
 
+def count_all(page: Page, every: int) -> None:
+    page.goto("/log")
+    expect(page.locator(".heading [aria-live]")).to_contain_text(f"{COUNTED}+ interactions")
+    page.get_by_role("button", name="Count all").click()
+    expect(page.locator(".heading [aria-live]")).to_have_text(f"{every} interactions")
+    check(page, "the count")
+
+
 def squeezed(text: str) -> str:
     """Without blanks and what has no shape: pages fold the ones, cleaning takes the other out of documents."""
-    return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf"))
+    void = [c for c in set(text) if c.isspace() or unicodedata.category(c) in ("Cc", "Cf")]
+    return text.translate(dict.fromkeys(map(ord, void)))
 
 
 PLANTED = """<!doctype html><title>planted</title><h1>planted</h1><script>canary()</script>

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from rag.app import opening
 from rag.runs import METRICS, averaged, figures, judged
 from rag.store import evaluations as evaluation_store
 from rag.types import Example
-from tests.browser.conftest import COLOURS, RULES, SCHEMES, WIDTHS, Site, axe, settled, watched
+from tests.browser.conftest import AXE_ALL, WHOLE, WIDTHS, Site, Window, looked_at, settled
 
 PAGES = {
     "log-entry": "/log/{interaction}",
@@ -50,22 +50,18 @@ def evaluated(site: Site) -> Iterator[Site]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page(browser: Browser, evaluated: Site, screenshots: Path, name: str, width: int) -> None:
+def test_a_page(window: Window, evaluated: Site, screenshots: Path, name: str, width: int) -> None:
     address = PAGES[name].format(interaction=evaluated.interaction)
-    with watched(browser, evaluated.url, width) as (page, _):
+    with window.at(evaluated.url, width) as (page, _):
         page.goto(address)
         settled(page)
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= width, "it does not fit its width"
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.screenshot(path=screenshots / f"{name}-{width}-{scheme}.png", full_page=True)
-            assert axe(page, RULES if (width, scheme) == (1440, "light") else COLOURS) == []
+        looked_at(page, screenshots, name, width, AXE_ALL, WHOLE)
 
 
-def test_from_a_bar_of_the_dashboard_to_a_pair_that_is_tagged_and_run_again(browser: Browser, site: Site) -> None:
+def test_from_a_bar_of_the_dashboard_to_a_pair_that_is_tagged_and_run_again(window: Window, site: Site) -> None:
     with httpx.Client(base_url=site.url, timeout=60) as http:
         http.post("/api/ask", json={"question": "How is a folder followed?"}).raise_for_status()
-    with watched(browser, site.url) as (page, _):
+    with window.at(site.url) as (page, _):
         page.goto("/dashboard?days=1")
         bar = page.locator("section:has(#questions-title) svg a", has=page.locator("rect.mark")).last
         expect(bar).to_be_visible()
@@ -92,8 +88,8 @@ def test_from_a_bar_of_the_dashboard_to_a_pair_that_is_tagged_and_run_again(brow
         expect(page.get_by_text("same answer")).to_be_visible()
 
 
-def test_two_runs_are_compared_from_the_list(browser: Browser, evaluated: Site) -> None:
-    with watched(browser, evaluated.url, 390) as (page, _):
+def test_two_runs_are_compared_from_the_list(window: Window, evaluated: Site) -> None:
+    with window.at(evaluated.url, 390) as (page, _):
         page.goto("/evaluation?folder=browsed")
         page.get_by_role("button", name="Compare the two").click()
         page.wait_for_url("**/evaluation/compare?*")

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from rag.app import opening
 from tests.api import make_token, server, small
-from tests.browser.conftest import AXE, SCHEMES, WIDTHS, axe, keep_screenshot, require_chromium, watched
+from tests.browser.conftest import AXE, WIDTHS, Window, looked_at, require_chromium
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
         yield url, token
 
 
-def test_in_and_out(browser: Browser, guarded: tuple[str, str]) -> None:
+def test_in_and_out(window: Window, guarded: tuple[str, str]) -> None:
     url, token = guarded
-    with watched(browser, url) as (page, watch):
+    with window.at(url) as (page, watch):
         watch.allowed += ["401"]
         page.goto("/documents?q=tides")
         page.get_by_label("Token").fill("rag_wrong")
@@ -42,11 +42,7 @@ def test_in_and_out(browser: Browser, guarded: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_itself(browser: Browser, guarded: tuple[str, str], screenshots: Path, width: int) -> None:
-    with watched(browser, guarded[0], width) as (page, _):
+def test_the_page_itself(window: Window, guarded: tuple[str, str], screenshots: Path, width: int) -> None:
+    with window.at(guarded[0], width) as (page, _):
         page.goto("/login")
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            keep_screenshot(page, screenshots, f"login-{width}-{scheme}")
-            if rules := AXE.get((width, scheme)):
-                assert axe(page, rules) == []
+        looked_at(page, screenshots, "login", width, AXE)

@@ -3,22 +3,10 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
 from rag.api.application import EVERYTHING
 from rag.api.pages.rendering import NAV
-from tests.browser.conftest import (
-    AXE,
-    SCHEMES,
-    WIDTHS,
-    Site,
-    axe,
-    first_byte_ms,
-    keep_first_byte,
-    keep_screenshot,
-    settled,
-    watched,
-)
+from tests.browser.conftest import AXE, WIDTHS, Site, Window, looked_at, settled
 
 SERVED = {route.path for resource in EVERYTHING for route in resource.router.routes}
 PAGES = {
@@ -38,25 +26,18 @@ EXPECTED = {"missing": [r"404", r"status of 404"]}
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page(browser: Browser, site: Site, screenshots: Path, name: str, width: int) -> None:
+def test_a_page(window: Window, site: Site, screenshots: Path, name: str, width: int) -> None:
     address = PAGES[name].format(conversation=site.conversation, refusal=site.refusal, interaction=site.interaction)
-    with watched(browser, site.url, width) as (page, watch):
+    with window.at(site.url, width) as (page, watch):
         watch.allowed += EXPECTED.get(name, [])
         page.goto(address)
         settled(page)
-        keep_first_byte(screenshots, f"{name}-{width}", first_byte_ms(page))
-        assert page.locator("h1").count() == 1, "a page has one heading of the first rank"
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= width, "it does not fit its width"
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            keep_screenshot(page, screenshots, f"{name}-{width}-{scheme}")
-            if rules := AXE.get((width, scheme)):
-                assert axe(page, rules) == []
+        looked_at(page, screenshots, name, width, AXE)
 
 
-def test_the_keyboard_reaches_everything(browser: Browser, site: Site) -> None:
+def test_the_keyboard_reaches_everything(window: Window, site: Site) -> None:
     """The first Tab is the way past the navigation; `?` lists the shortcuts; / writes; Escape leaves."""
-    with watched(browser, site.url) as (page, _):
+    with window.at(site.url) as (page, _):
         page.goto(f"/ask/{site.conversation}")
         page.keyboard.press("Tab")
         assert page.evaluate("() => document.activeElement.className") == "skip"
@@ -71,8 +52,8 @@ def test_the_keyboard_reaches_everything(browser: Browser, site: Site) -> None:
         assert page.evaluate("() => document.activeElement.id") != "question"
 
 
-def test_moments_are_said_in_the_readers_zone(browser: Browser, site: Site) -> None:
-    with watched(browser, site.url) as (page, _):
+def test_moments_are_said_in_the_readers_zone(window: Window, site: Site) -> None:
+    with window.at(site.url) as (page, _):
         page.goto("/documents")
         moment = page.locator("tbody time").first
         assert moment.get_attribute("title", timeout=5000).endswith(" UTC")  # type: ignore[union-attr]

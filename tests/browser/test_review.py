@@ -8,18 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.api import until
-from tests.browser.conftest import (
-    COLOURS,
-    RULES,
-    SCHEMES,
-    WIDTHS,
-    Site,
-    axe,
-    first_byte_ms,
-    keep_first_byte,
-    settled,
-    watched,
-)
+from tests.browser.conftest import AXE_ALL, WHOLE, WIDTHS, Site, Window, looked_at, settled, watched
 
 GUIDELINES = "# Look closely\n\n- every *sentence*\n\n<script>alert(1)</script> ![x](https://evil.example/x.png)"
 
@@ -54,8 +43,8 @@ def counts(site: Site, queue: str) -> dict[str, int]:
     return dict(httpx.get(f"{site.url}/api/review-queues/{queue}").json()["counts"])
 
 
-def test_an_answer_is_reviewed_by_keyboard_alone(browser: Browser, site: Site, queue: str) -> None:
-    with watched(browser, site.url) as (page, _):
+def test_an_answer_is_reviewed_by_keyboard_alone(window: Window, site: Site, queue: str) -> None:
+    with window.at(site.url) as (page, _):
         first = begin(page, queue)
         while not page.locator(".judged").count():
             page.keyboard.press("s")
@@ -94,9 +83,9 @@ def test_an_answer_is_reviewed_by_keyboard_alone(browser: Browser, site: Site, q
 
 
 def test_two_windows_are_never_given_one_item_and_a_closed_one_frees_its_lock(
-    browser: Browser, site: Site, queue: str
+    browser: Browser, window: Window, site: Site, queue: str
 ) -> None:
-    with watched(browser, site.url) as (one, _), watched(browser, site.url) as (other, _):
+    with watched(browser, site.url) as (one, _), window.at(site.url) as (other, _):
         mine, theirs = begin(one, queue), begin(other, queue)
         assert mine != theirs
         assert counts(site, queue)["locked"] == 2
@@ -114,10 +103,8 @@ def test_two_windows_are_never_given_one_item_and_a_closed_one_frees_its_lock(
         other.wait_for_url(f"**/review/items/{mine}?**")
 
 
-def test_a_lock_that_somebody_else_has_is_told_and_what_is_said_is_kept(
-    browser: Browser, site: Site, queue: str
-) -> None:
-    with watched(browser, site.url) as (page, watch):
+def test_a_lock_that_somebody_else_has_is_told_and_what_is_said_is_kept(window: Window, site: Site, queue: str) -> None:
+    with window.at(site.url) as (page, watch):
         watch.allowed += ["409"]
         mine = begin(page, queue)
         with httpx.Client(base_url=site.url) as http:
@@ -135,25 +122,19 @@ def test_a_lock_that_somebody_else_has_is_told_and_what_is_said_is_kept(
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_pages_fit_and_axe_finds_nothing_serious(
-    browser: Browser, site: Site, screenshots: Path, queue: str, width: int
+    window: Window, site: Site, screenshots: Path, queue: str, width: int
 ) -> None:
-    with watched(browser, site.url, width) as (page, _):
+    with window.at(site.url, width) as (page, _):
         begin(page, queue)
         shown = {"review-item": page.url, "review-queue": f"/review/queues/{queue}"}
         for name, address in shown.items():
             page.goto(address)
             settled(page)
-            keep_first_byte(screenshots, f"{name}-{width}", first_byte_ms(page))
-            assert page.locator("h1").count() == 1
-            assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-            for scheme in SCHEMES:
-                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                page.screenshot(path=screenshots / f"{name}-{width}-{scheme}.png", full_page=True)
-                assert axe(page, RULES if (width, scheme) == (1440, "light") else COLOURS) == []
+            looked_at(page, screenshots, name, width, AXE_ALL, WHOLE)
 
 
-def test_a_queue_is_made_on_the_page(browser: Browser, site: Site) -> None:
-    with watched(browser, site.url) as (page, _):
+def test_a_queue_is_made_on_the_page(window: Window, site: Site) -> None:
+    with window.at(site.url) as (page, _):
         page.goto("/review")
         if not page.locator("#name").is_visible():
             page.locator("summary", has_text="New queue").click()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ANSWERED, FOLLOW_UP, Site, settled, watched
+from tests.browser.conftest import ANSWERED, FOLLOW_UP, Site, Window, settled
 
 FACT = "The lighthouse at Cape Orrin was lit for the first time in 1874, by its keeper Maud Ellery."
 QUESTION = "When was the lighthouse at Cape Orrin lit for the first time?"
@@ -21,8 +21,8 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_one_takes_documents_in_one_asks_one_reviews(browser: Browser, site: Site, notes: Path) -> None:
-    with watched(browser, site.url) as (page, _):
+def test_one_takes_documents_in_one_asks_one_reviews(window: Window, site: Site, notes: Path) -> None:
+    with window.at(site.url) as (page, _):
         take_in(page, notes)
         ask(page)
         open_the_passage(page)
@@ -116,8 +116,8 @@ def remove_and_restore(page: Page) -> None:
     expect(page.locator("details.confirm")).to_contain_text("Remove")
 
 
-def test_a_conversation_goes_on_branches_and_is_asked_again(browser: Browser, site: Site) -> None:
-    with watched(browser, site.url) as (page, _):
+def test_a_conversation_goes_on_branches_and_is_asked_again(window: Window, site: Site) -> None:
+    with window.at(site.url) as (page, _):
         page.goto(f"/ask/{site.conversation}")
         turns = page.locator("article.turn[id]")
         expect(turns).to_have_count(2)
@@ -136,9 +136,9 @@ def test_a_conversation_goes_on_branches_and_is_asked_again(browser: Browser, si
         expect(turns).to_have_count(3)
 
 
-def test_what_fails_is_said_in_words(browser: Browser, site: Site) -> None:
+def test_what_fails_is_said_in_words(window: Window, site: Site) -> None:
     """A question that the server does not take: its problem stands where the answer would, and the question stays."""
-    with watched(browser, site.url) as (page, watch):
+    with window.at(site.url) as (page, watch):
         watch.allowed += [r"413"]
         page.goto("/ask")
         page.evaluate("() => document.getElementById('question').removeAttribute('maxlength')")
@@ -148,9 +148,9 @@ def test_what_fails_is_said_in_words(browser: Browser, site: Site) -> None:
         assert page.locator("#question").input_value() != ""
 
 
-def test_an_answer_can_be_stopped(browser: Browser, site: Site) -> None:
+def test_an_answer_can_be_stopped(window: Window, site: Site) -> None:
     """The stream is cut by the browser; the page says so, and goes on."""
-    with watched(browser, site.url) as (page, _):
+    with window.at(site.url) as (page, _):
         page.route("**/api/ask", lambda route: None)  # never answered
         page.goto("/ask")
         page.locator("#question").fill(ANSWERED)
@@ -178,8 +178,8 @@ def test_all_of_it_works_without_scripts(browser: Browser, site: Site) -> None:
     context.close()
 
 
-def test_the_help_is_of_the_page_that_is_open(browser: Browser, site: Site) -> None:
-    with watched(browser, site.url, 390) as (page, _):
+def test_the_help_is_of_the_page_that_is_open(window: Window, site: Site) -> None:
+    with window.at(site.url, 390) as (page, _):
         page.goto("/documents")
         settled(page)
         page.get_by_role("button", name="Keyboard shortcuts").click()

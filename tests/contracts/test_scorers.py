@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu import sentence_bleu
 
 from rag import embedders, references, scorers
@@ -414,6 +413,8 @@ ASCII = st.text(st.sampled_from("abc ABC.,'-19\n"), max_size=40)
 
 @given(ASCII, ASCII)
 def test_rouge_l_is_that_of_the_reference_implementation(said: str, other: str) -> None:
+    from rouge_score.rouge_scorer import RougeScorer  # which reads nltk, scipy: two seconds
+
     theirs = RougeScorer(["rougeL"]).score(other, said)["rougeL"].fmeasure
     assert references.rouge_l(said, [other]) == pytest.approx(theirs)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,11 +17,12 @@ from rag.config import load
 from rag.store.tables import chunks, contents, documents
 from tests.forking import Forking
 
-FILES = 150
+FILES = 150  # four batches
 KILL_AFTER_COMMITS = (1, 2, 3)
 READ = """
-import filelock, psutil, sqlalchemy.dialects.sqlite
-import rag.batches, rag.cli, rag.cli.ingest, rag.doctor, rag.embedders.hashing, rag.shapes.syncs, rag.snapshots
+import alembic.command, filelock, pathspec, psutil, sqlalchemy.dialects.sqlite, sqlite3
+import rag.app, rag.cli.db, rag.cli.doctor, rag.cli.ingest, rag.cli.intake, rag.doctor, rag.embedders.hashing
+import rag.shapes.documents, rag.snapshots, rag.vectors.faiss, rag.wrapped
 """
 
 # The child is the real command line. It is killed from inside, right after the n-th commit or just before it: a kill
@@ -90,7 +92,7 @@ def state(data: Path) -> tuple[object, ...]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hundred and fifty documents of twenty paragraphs, every tenth a copy."""
+    """Ninety documents of twenty paragraphs, every tenth a copy."""
     folder = tmp_path_factory.mktemp("docs")
     for number in range(FILES):
         told = number - 1 if number % 10 == 9 else number
@@ -114,14 +116,27 @@ def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[objec
     return state(data)
 
 
+@pytest.fixture(scope="module")
+def empty(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with nothing in it but its tables."""
+    data = tmp_path_factory.mktemp("empty") / "data"
+    data.mkdir()
+    assert forking.run(command(data, "db", "upgrade"), env=environment()).returncode == 0
+    return data
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("commits", KILL_AFTER_COMMITS)
 def test_killed_and_run_again(
-    folder: Path, whole: tuple[object, ...], forking: Forking, tmp_path: Path, commits: int, moment: str
+    folder: Path,
+    whole: tuple[object, ...],
+    empty: Path,
+    forking: Forking,
+    tmp_path: Path,
+    commits: int,
+    moment: str,
 ) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    assert forking.run(command(data, "db", "upgrade"), env=environment()).returncode == 0
+    data = shutil.copytree(empty, tmp_path / "data")
     killed = forking.run(
         ["-c", KILLER, str(commits + 2), moment, "--data", str(data), "ingest", str(folder)], env=environment()
     )

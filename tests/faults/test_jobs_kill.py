@@ -9,13 +9,11 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from rag.store import jobs as store
 from rag.store.tables import chunks, collections, contents, documents, jobs
 from tests.api import until
 from tests.cli_house import environment
+from tests.forking import Forked, Forking
 
 JOBS = 10
 WORKERS = 3
@@ -40,6 +39,11 @@ SHARED_FILES = 6  # of all the jobs of a collection
 COLLECTIONS = ("red", "green", "blue")
 LEASE_S = 2.0
 TOGETHER_S = 150.0  # far more than it takes; what does not end by then hangs
+
+READ = """
+import alembic.command, filelock, pathspec, psutil, psycopg, sqlalchemy.dialects.sqlite, sqlite3
+import rag.cli.worker, rag.embedders.hashing, rag.snapshots, rag.vectors.faiss, rag.workers, rag.wrapped
+"""
 
 # A worker that does something to itself when it is about to write its n-th batch, and whose queue may be broken.
 WORKER = """
@@ -87,6 +91,7 @@ class House:
 
     data: Path
     database: str
+    forking: Forking
 
     @property
     def variables(self) -> dict[str, str]:
@@ -110,16 +115,22 @@ class House:
         with opening(load({}, self.variables).settings, create=True) as app:
             yield app
 
-    def worker(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "rag", "worker", *arguments]
-        return subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL)
+    def worker(self, *arguments: str) -> Forked:
+        return self.forking.start(["-m", "rag", "worker", *arguments], env=self.environment)
 
-    def special(self, act: str, nth: int, broken: str) -> "subprocess.Popen[bytes]":
+    def special(self, act: str, nth: int, broken: str) -> Forked:
         """A worker that stops or kills itself when it is about to write its n-th batch."""
-        command = [sys.executable, "-c", WORKER, act, str(nth), broken, "--once"]
         # A lease that needs no renewal: one that stands still while it renews would hold SQLite's write lock.
         environment = self.environment | {"RAG_JOB_LEASE_S": "3600"}
-        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        return self.forking.start(["-c", WORKER, act, str(nth), broken, "--once"], env=environment)
+
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    """A process that has read what workers need: each of them is forked from it."""
+    opened = Forking(READ)
+    yield opened
+    opened.close()
 
 
 def write_files(folder: Path, number: int, seed: int) -> tuple[Path, ...]:
@@ -171,9 +182,9 @@ def alive(app: App) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]
     return sorted(map(tuple, places)), sorted(map(tuple, pieces))
 
 
-def undisturbed(tmp_path: Path, asked: Sequence[Asked]) -> tuple[object, object]:
+def undisturbed(house: House, tmp_path: Path, asked: Sequence[Asked]) -> tuple[object, object]:
     """What an ingest of the same files that nobody disturbed leaves."""
-    house = House(tmp_path / "undisturbed", "")
+    house = replace(house, data=tmp_path / "undisturbed", database="")
     with house.open() as app:
         for job in asked:
             report = app.corpus(job.collection).add_paths(job.files, Origin("local"), max_bytes=2**20)
@@ -239,10 +250,11 @@ def victim(app: App, workers: Mapping[int, object]) -> int | None:
     return None
 
 
-def test_ten_jobs_over_three_workers_that_are_killed(tmp_path: Path, database_url: str) -> None:
-    house = House(tmp_path / "data", database_url)
+@pytest.mark.usefixtures("database")
+def test_ten_jobs_over_three_workers_that_are_killed(tmp_path: Path, forking: Forking, database_url: str) -> None:
+    house = House(tmp_path / "data", database_url, forking)
     asked = ask_all(house, tmp_path / "docs")
-    expected = undisturbed(tmp_path, asked)
+    expected = undisturbed(house, tmp_path, asked)
     workers = {worker.pid: worker for worker in (house.worker() for _ in range(WORKERS))}
     killed, pause = 0, threading.Event()
     try:
@@ -290,28 +302,27 @@ def lapse(house: House) -> None:
 
 
 @pytest.mark.parametrize("broken", ["outcomes", "sound"])
-def test_the_attempt_after_a_kill_overwrites_no_outcome(tmp_path: Path, broken: str) -> None:
-    house = House(tmp_path / "data", "")
+def test_the_attempt_after_a_kill_overwrites_no_outcome(tmp_path: Path, forking: Forking, broken: str) -> None:
+    house = House(tmp_path / "data", "", forking)
     asked = ask_one(house, tmp_path / "docs")
     assert house.special("SIGKILL", 2, broken).wait(timeout=60) == -signal.SIGKILL
     lapse(house)
     assert house.special("SIGKILL", 10**6, broken).wait(timeout=60) == 0
-    found = problems(house, asked, undisturbed(tmp_path, asked))
+    found = problems(house, asked, undisturbed(house, tmp_path, asked))
     assert (found == []) == (broken == "sound"), found
     if broken == "outcomes":
         assert any("was written 0 times" in problem for problem in found)
 
 
 @pytest.mark.parametrize("broken", ["fence", "sound"])
-def test_a_worker_that_was_thought_dead_writes_nothing(tmp_path: Path, broken: str) -> None:
+def test_a_worker_that_was_thought_dead_writes_nothing(tmp_path: Path, forking: Forking, broken: str) -> None:
     """It stands still when it is about to write its second batch; meanwhile a file of that batch changes and another
     worker does the job. What it then holds is old, and must not go over what is new."""
-    house = House(tmp_path / "data", "")
+    house = House(tmp_path / "data", "", forking)
     asked = ask_one(house, tmp_path / "docs")
     slow = house.special("SIGSTOP", 2, broken)
     try:
-        _, status = os.waitpid(slow.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
+        assert slow.stands_still()
         for file in asked[0].files:
             file.write_text(file.read_text() + "\n\nNow it says more.")
         lapse(house)
@@ -323,4 +334,4 @@ def test_a_worker_that_was_thought_dead_writes_nothing(tmp_path: Path, broken: s
         slow.wait()
     with house.open() as app:
         now = alive(app)
-    assert (now == undisturbed(tmp_path, asked)) == (broken == "sound")
+    assert (now == undisturbed(house, tmp_path, asked)) == (broken == "sound")

@@ -5,24 +5,28 @@ The check that no item is held twice is shown red first: on claims that take no 
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import TextIO
+
+import pytest
 
 from rag.store import review_items as item_store
 from rag.store import reviews as store
 from rag.store.collections import Collection
 from rag.store.database import Database
 from rag.store.review_queues import Queue
+from tests.forking import Forked, Forking
 from tests.test_interactions import collection
 from tests.test_reviews import claim, queued, taken, who
 
 __all__ = ["collection"]
 
 ITEMS = 12
+READ = "import psycopg, sqlite3, sqlalchemy.dialects.sqlite, rag.store.review_claims, rag.store.reviews"
 
 # Reviews what it is given until there is nothing left. "hold": claims one item, says so and waits to be killed. "save":
 # the same, with the review written but not committed. "broken": claims without looking at locks.
@@ -54,47 +58,65 @@ while True:
 base.close()
 """
 
-Process = subprocess.Popen[str]
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    """A process that has read the store: reviewers are forked from it."""
+    opened = Forking(READ)
+    yield opened
+    opened.close()
+
+
+@dataclass(frozen=True)
+class Reviewer:
+    """A process, what is written to it and what it says."""
+
+    process: Forked
+    orders: TextIO
+    words: TextIO
+
+    def go(self) -> None:
+        self.orders.write("\n")
+        self.orders.flush()
+
+    def said(self) -> str:
+        return self.words.readline().strip()
+
+    def rest(self) -> list[str]:
+        """All that it says until it ends."""
+        self.orders.close()
+        return self.words.read().split()
+
+    def killed(self) -> None:
+        self.process.kill()
+        assert self.process.wait() == -signal.SIGKILL
+
+
+def started(forking: Forking, *arguments: str) -> Reviewer:
+    (read, orders), (words, write) = os.pipe(), os.pipe()
+    process = forking.start(["-c", REVIEWER, *arguments], env=os.environ, stdin=read, stdout=write)
+    os.close(read)
+    os.close(write)
+    return Reviewer(process, os.fdopen(orders, "w"), os.fdopen(words))
 
 
 @contextmanager
-def reviewers(database: Database, collection: Collection, queue: Queue, **acts: str) -> Iterator[list[Process]]:
+def reviewers(
+    forking: Forking, database: Database, collection: Collection, queue: Queue, **acts: str
+) -> Iterator[list[Reviewer]]:
     """Processes that are ready to begin, each by name and what it does; killed in the end."""
     url = database.url.render_as_string(hide_password=False)
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", REVIEWER, url, str(collection.tenant_id), name, str(queue.id), act],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name, act in acts.items()
-    ]
+    at_work = [started(forking, url, str(collection.tenant_id), name, str(queue.id), act) for name, act in acts.items()]
     try:
-        for process in started:
-            assert said(process) == "ready"
-        yield started
+        for reviewer in at_work:
+            assert reviewer.said() == "ready"
+        yield at_work
     finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-
-
-def said(process: Process) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def go(process: Process) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def killed(process: Process) -> None:
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+        for reviewer in at_work:
+            reviewer.process.kill()
+            reviewer.process.wait()
+            reviewer.orders.close()
+            reviewer.words.close()
 
 
 def labels(database: Database, queue: Queue) -> Counter[int]:
@@ -102,27 +124,29 @@ def labels(database: Database, queue: Queue) -> Counter[int]:
         return Counter(rating.item_id for rating in store.ratings(connection, queue.id))
 
 
-def test_a_queue_without_locks_gives_one_item_twice(database: Database, collection: Collection) -> None:
+def test_a_queue_without_locks_gives_one_item_twice(
+    forking: Forking, database: Database, collection: Collection
+) -> None:
     queue = queued(database, collection, ITEMS)
-    with reviewers(database, collection, queue, ann="broken", bob="broken") as processes:
+    with reviewers(forking, database, collection, queue, ann="broken", bob="broken") as processes:
         given = []
         for process in processes:  # one after the other: at once PostgreSQL would pass over the row that is being taken
-            go(process)
-            given.append(said(process))
+            process.go()
+            given.append(process.said())
         assert len(set(given)) == 1
 
 
 def test_the_item_of_a_killed_reviewer_is_nobodys_until_its_lease_ends_and_every_item_is_labelled_once(
-    database: Database, collection: Collection
+    forking: Forking, database: Database, collection: Collection
 ) -> None:
     queue = queued(database, collection, ITEMS)
-    with reviewers(database, collection, queue, dead="hold", ann="all", bob="all") as (victim, *others):
-        go(victim)
-        lost = int(said(victim))
+    with reviewers(forking, database, collection, queue, dead="hold", ann="all", bob="all") as (victim, *others):
+        victim.go()
+        lost = int(victim.said())
         for process in others:
-            go(process)
-        given = [int(line) for process in others for line in process.communicate()[0].split()]
-        killed(victim)
+            process.go()
+        given = [int(line) for process in others for line in process.rest()]
+        victim.killed()
     assert sorted([*given, lost]) == sorted({*given, lost}), "no item was given twice"
     assert len(given) == ITEMS - 1
     assert labels(database, queue) == Counter(given)
@@ -136,14 +160,14 @@ def test_the_item_of_a_killed_reviewer_is_nobodys_until_its_lease_ends_and_every
 
 
 def test_a_review_that_was_not_committed_when_its_process_was_killed_is_none(
-    database: Database, collection: Collection
+    forking: Forking, database: Database, collection: Collection
 ) -> None:
     queue = queued(database, collection, 1)
-    with reviewers(database, collection, queue, dead="save") as (victim,):
-        go(victim)
-        item = int(said(victim))
-        assert said(victim) == "written"
-        killed(victim)
+    with reviewers(forking, database, collection, queue, dead="save") as (victim,):
+        victim.go()
+        item = int(victim.said())
+        assert victim.said() == "written"
+        victim.killed()
     assert labels(database, queue) == Counter()
     with database.write() as connection:
         review = store.save(connection, who(collection, "dead"), item, store.Said("wrong"))

@@ -4,13 +4,12 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import select, update
 
@@ -23,7 +22,8 @@ from rag.store import documents as document_store
 from rag.store import syncs as store
 from rag.store.tables import chunks, contents, document_labels, documents, installation, vectors
 from rag.sync import Difference, Options
-from rag.types import Principal, Vectors
+from rag.types import Embedder, Principal, Vectors
+from tests.forking import Forking
 
 ROUNDS = 20
 ON_POSTGRESQL = 4
@@ -35,40 +35,36 @@ DIM = 64
 FORMATS = ("md", "txt", "html", "csv", "jsonl", "rst", "eml", "zip")
 COMMON = "This page is part of the handbook and may be shared within the house. Ask the office when in doubt."
 
-# A process that has read all modules forks one child an order, so that a round need not wait for imports. The child is
-# the real command line, and kills itself before or after its n-th commit; transactions are made small, so that there
-# are many moments to die at.
-HELPER = """
-import json, os, signal, sys
+READ = """
+import filelock, pathspec, psutil, psycopg, selectolax, sqlalchemy.dialects.sqlite, sqlite3
+import ingest.reading.pool, ingest.web, rag.app, rag.batches, rag.cli.sync, rag.embedders.hashing, rag.shapes.syncs
+import rag.snapshots, rag.sync, rag.vectors.faiss, rag.wrapped
+"""
+
+# The child is the real command line, and kills itself before or after its n-th commit; transactions are made small, so
+# that there are many moments to die at.
+KILLER = """
+import os, signal, sys
 from contextlib import contextmanager
-import filelock, psutil, selectolax, sqlalchemy.dialects.sqlite
-import rag.batches, rag.cli, rag.cli.sync, rag.embedders.hashing, rag.shapes.syncs, rag.snapshots, rag.sync
+import rag.batches, rag.sync
 from rag.store.database import Database
-
+left, before, size = int(sys.argv[1]), sys.argv[2] == "before", int(sys.argv[3])
 write = Database.write
-
-def live(order):
-    left = order["commits"]
-    @contextmanager
-    def killing(self):
-        nonlocal left
-        with write(self) as connection:
-            yield connection
-            left -= 1
-            if left == 0 and order["before"]:
-                os.kill(os.getpid(), signal.SIGKILL)
-        if left == 0:
+@contextmanager
+def killing(self):
+    global left
+    with write(self) as connection:
+        yield connection
+        left -= 1
+        if left == 0 and before:
             os.kill(os.getpid(), signal.SIGKILL)
-    Database.write = killing
-    rag.batches.BATCH_DOCUMENTS = rag.sync.RETIRED_SOURCES = order["size"]
-    os.dup2(2, 1)
-    os._exit(rag.cli.run(order["arguments"]))
-
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        live(json.loads(line))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+Database.write = killing
+rag.batches.BATCH_DOCUMENTS = rag.sync.RETIRED_SOURCES = size
+from rag.cli import main
+sys.argv = ["rag", *sys.argv[4:]]
+main()
 """
 
 
@@ -238,9 +234,10 @@ WRITERS: dict[str, Callable[[str, Sequence[str]], str | bytes]] = {
 
 @dataclass
 class Counting:
-    """An embedder that remembers what it embedded."""
+    """An embedder that remembers what it was given to embed, and vectors from one round to the next."""
 
-    inner: object
+    inner: Embedder
+    rows: dict[str, Vectors]
     embedded: list[str] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> object:
@@ -248,8 +245,9 @@ class Counting:
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         self.embedded += texts
-        found: Vectors = self.inner.embed_passages(texts)  # type: ignore[attr-defined]
-        return found
+        new = [text for text in dict.fromkeys(texts) if text not in self.rows]
+        self.rows.update(zip(new, self.inner.embed_passages(new), strict=True))
+        return np.stack([self.rows[text] for text in texts])
 
 
 def settings(folder: Path, database: str = "") -> Settings:
@@ -346,37 +344,6 @@ def needed(corpus: Corpus) -> set[bytes]:
         }
 
 
-class Killer:
-    """Runs command lines that kill themselves."""
-
-    def __init__(self, chosen: Settings) -> None:
-        self._helper = subprocess.Popen(
-            [sys.executable, "-c", HELPER],
-            env=variables(chosen),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._data = chosen.data
-
-    def __call__(self, *arguments: str, commits: int, before: bool, size: int) -> int:
-        """The exit code: minus the signal's number."""
-        order = {
-            "arguments": ["--data", str(self._data), *arguments],
-            "commits": commits,
-            "before": before,
-            "size": size,
-        }
-        assert self._helper.stdin is not None
-        assert self._helper.stdout is not None
-        self._helper.stdin.write(json.dumps(order) + "\n")
-        self._helper.stdin.flush()
-        return int(self._helper.stdout.readline())
-
-    def close(self) -> None:
-        self._helper.communicate()
-
-
 def template(folder: Path) -> tuple[bytes, bytes]:
     """An installation with an empty collection, as a file to copy, and its secret: digests of all are comparable."""
     app = App.open(settings(folder), create=True)
@@ -407,6 +374,7 @@ class Rounds:
         with self.app.database.write() as connection:
             store.register(connection, self.corpus.collection, "docs", follows, actor="local")
         self.killed_at: list[str] = []
+        self.rows: dict[str, Vectors] = {}
 
     def close(self) -> None:
         self.app.close()
@@ -418,19 +386,21 @@ class Rounds:
     def preview(self) -> Difference:
         return sync.preview(self.corpus, self.stored(), Options(MB))
 
-    def kill(self, killer: Killer) -> None:
+    def kill(self, forking: Forking) -> None:
         """Run the sync in another process that dies at one of its commits."""
         foreseen, size = self.preview(), self.random.choice((1, 2, 4))
         came = len(foreseen.added) + len(foreseen.updated) + len(foreseen.moved)
         went = len(foreseen.removed) + len(foreseen.moved)
         surely = -(-came // size) + -(-went // size) + 1  # so many commits there are at least
-        commits, before = self.random.randint(1, surely), self.random.random() < 0.5
-        assert killer("sync", "docs", commits=commits, before=before, size=size) == -signal.SIGKILL
-        self.killed_at.append(f"{'before' if before else 'after'} {commits} of {surely}")
+        commits, moment = self.random.randint(1, surely), "before" if self.random.random() < 0.5 else "after"
+        command = [KILLER, str(commits), moment, str(size), "--data", str(self.settings.data), "sync", "docs"]
+        died = forking.run(["-c", *command], env=variables(self.settings))
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        self.killed_at.append(f"{moment} {commits} of {surely}")
 
     def finish(self) -> tuple[Difference, list[str]]:
         """Run the sync to its end; the difference, and what was embedded."""
-        counting = Counting(self.corpus.embedder)
+        counting = Counting(self.corpus.embedder, self.rows)
         corpus = Corpus(self.app.database, self.corpus.collection, counting, self.corpus.pool)  # type: ignore[arg-type]
         return sync.run(corpus, self.stored(), Options(MB)), counting.embedded
 
@@ -440,7 +410,8 @@ class Rounds:
         chosen.data.mkdir(parents=True)
         (chosen.data / "rag.db").write_bytes(self.empty)
         app = App.open(chosen)
-        corpus = Corpus(app.database, app.collection(), self.corpus.embedder, self.corpus.pool)
+        counting = Counting(self.corpus.embedder, self.rows)
+        corpus = Corpus(app.database, app.collection(), counting, self.corpus.pool)  # type: ignore[arg-type]
         report = corpus.add_paths([self.shelf.root], Origin("local"), max_bytes=MB)
         assert report.failed == 0, report.failures
         assert report.documents >= len(self.shelf.texts)
@@ -460,6 +431,14 @@ class Rounds:
         return app
 
 
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    """A process that has read all modules: a round need not wait for imports."""
+    opened = Forking(READ)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def rounds(tmp_path: Path) -> Iterator[Rounds]:
     opened = Rounds(tmp_path, SEED)
@@ -470,24 +449,20 @@ def rounds(tmp_path: Path) -> Iterator[Rounds]:
 # ── the rounds ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_after_every_round_the_store_is_the_folder(rounds: Rounds) -> None:
-    killer = Killer(rounds.settings)
+def test_after_every_round_the_store_is_the_folder(rounds: Rounds, forking: Forking) -> None:
     moved = 0
-    try:
-        rounds.kill(killer)
-        rounds.check("fresh").close()
-        for number in range(1, ROUNDS + 1):
-            rounds.shelf.round()
-            rounds.kill(killer)
-            known = digests(rounds.corpus)
-            fresh = rounds.check(f"fresh-{number}")
-            if number < ROUNDS:
-                fresh.close()
-            moved += sum(1 for change in previous(rounds.corpus) if change)
-            assert known <= digests(rounds.corpus)
-            assert number % 5 or not rounds.preview().changed
-    finally:
-        killer.close()
+    rounds.kill(forking)
+    rounds.check("fresh").close()
+    for number in range(1, ROUNDS + 1):
+        rounds.shelf.round()
+        rounds.kill(forking)
+        known = digests(rounds.corpus)
+        fresh = rounds.check(f"fresh-{number}")
+        if number < ROUNDS:
+            fresh.close()
+        moved += sum(1 for change in previous(rounds.corpus) if change)
+        assert known <= digests(rounds.corpus)
+        assert number % 5 or not rounds.preview().changed
     try:
         assert len(set(rounds.killed_at)) > ROUNDS / 2, rounds.killed_at
         assert moved
@@ -498,17 +473,15 @@ def test_after_every_round_the_store_is_the_folder(rounds: Rounds) -> None:
         fresh.close()
 
 
-def test_on_postgresql_too(tmp_path: Path, postgres_url: str) -> None:
+def test_on_postgresql_too(tmp_path: Path, forking: Forking, postgres_url: str) -> None:
     rounds = Rounds(tmp_path, SEED + 1, postgres_url)
-    killer = Killer(rounds.settings)
     try:
         for number in range(ON_POSTGRESQL):
-            rounds.kill(killer)
+            rounds.kill(forking)
             rounds.check(f"fresh-{number}").close()
             rounds.shelf.round()
         assert [check for check in doctor.examine(rounds.app) if not check.ok] == []
     finally:
-        killer.close()
         rounds.close()
 
 

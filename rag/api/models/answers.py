@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, FiniteFloat, model_validator
 
 from rag.api.models import ULID, Shape
-from rag.api.models.searching import Hit, Place, Searching
+from rag.api.models.searching import Generating, Hit, Place, Searching
 from rag.types import ReasonKind, TurnKind, Verdict
 
 
-class AskRequest(Searching):
+class AskRequest(Searching, Generating):
     question: Annotated[
         str | None,
         Field(
@@ -20,12 +20,6 @@ class AskRequest(Searching):
         ),
     ] = None
     k: Annotated[int | None, Field(ge=1, le=100, description="passages; else the settings' own")] = None
-    generator: Annotated[
-        str | None, Field(max_length=500, description="auto, extractive, or the one the settings name")
-    ] = None
-    template: Annotated[
-        str | None, Field(min_length=1, max_length=100, description="of the prompt, name or name@digest")
-    ] = None
     conversation: Annotated[
         Literal["new"] | None, Field(description="new: begin a conversation, whose id the answer holds")
     ] = None

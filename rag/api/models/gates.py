@@ -4,17 +4,16 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat, JsonValue
 
-from rag.api.models import CollectionName, Given, Shape
+from rag.api.models import CollectionName, Shape
 from rag.api.models.datasets import Split
-from rag.api.models.searching import Alpha, Depth, Diversify, FusionMethod, Neighbours, PerDocument, Rerank, RrfK
-from rag.types import Mode
+from rag.api.models.searching import Generating
 
 MAX_DROP, WORST = 0.02, 10  # as in rag.gate, not imported: a client reads this file and measures nothing
 
 Metric = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class GateRequest(Given):
+class GateRequest(Generating):
     """What a dataset is held to; how it is searched and answered is as the settings say where nothing is said."""
 
     set: Annotated[str, Field(min_length=1, max_length=120, description="a dataset, NAME or NAME@NUMBER")]
@@ -40,19 +39,6 @@ class GateRequest(Given):
     ] = None
     name: Annotated[str | None, Field(min_length=1, max_length=120, description="keep the run under this name")] = None
     worst: Annotated[int, Field(ge=0, le=1000, description="questions that are shown")] = WORST
-    mode: Mode | None = None
-    fusion: FusionMethod | None = None
-    alpha: Alpha | None = None
-    rrf_k: RrfK | None = None
-    depth: Depth | None = None
-    rerank: Rerank | None = None
-    diversify: Diversify | None = None
-    per_document: PerDocument | None = None
-    neighbours: Neighbours | None = None
-    generator: Annotated[
-        str | None, Field(max_length=500, description="auto, extractive, or the one the settings name")
-    ] = None
-    template: Annotated[str | None, Field(min_length=1, max_length=100, description="name or name@digest")] = None
 
 
 class GateBound(Shape):

@@ -5,29 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, JsonValue
 
-from rag.api.models import CollectionName, Given, Shape
-from rag.api.models.searching import Alpha, Depth, Diversify, FusionMethod, Neighbours, PerDocument, Rerank, RrfK
-from rag.types import Mode
+from rag.api.models import Shape
+from rag.api.models.searching import Generating
 
 
-class ReplayRequest(Given):
+class ReplayRequest(Generating):
     """What is asked otherwise; what is left out is as it was logged."""
 
-    mode: Mode | None = None
-    collection: CollectionName | None = None
     k: Annotated[int | None, Field(ge=1, le=100, description="passages")] = None
-    fusion: FusionMethod | None = None
-    alpha: Alpha | None = None
-    rrf_k: RrfK | None = None
-    depth: Depth | None = None
-    rerank: Rerank | None = None
-    diversify: Diversify | None = None
-    per_document: PerDocument | None = None
-    neighbours: Neighbours | None = None
-    generator: Annotated[
-        str | None, Field(max_length=500, description="auto, extractive, or the one the settings name")
-    ] = None
-    template: Annotated[str | None, Field(min_length=1, max_length=100, description="name or name@digest")] = None
     seed: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
     temperature: Annotated[FiniteFloat | None, Field(ge=0, le=2)] = None
     at_original_index: Annotated[

@@ -40,12 +40,11 @@ Neighbours = Annotated[
 ]
 
 
-class Searching(Given):
-    """How a question is searched; what is left out is as the collection and the settings say."""
+class Retrieving(Given):
+    """How passages are found, fused and arranged."""
 
-    mode: Annotated[Mode | None, Field(description="else the settings' own")] = None
+    mode: Mode | None = None
     collection: CollectionName | None = None
-    filter: Filter | None = None
     fusion: FusionMethod | None = None
     alpha: Alpha | None = None
     rrf_k: RrfK | None = None
@@ -54,6 +53,24 @@ class Searching(Given):
     diversify: Diversify | None = None
     per_document: PerDocument | None = None
     neighbours: Neighbours | None = None
+
+
+class Generating(Retrieving):
+    """How an answer is made of them besides."""
+
+    generator: Annotated[
+        str | None, Field(max_length=500, description="auto, extractive, or the one the settings name")
+    ] = None
+    template: Annotated[
+        str | None, Field(min_length=1, max_length=100, description="of the prompt, name or name@digest")
+    ] = None
+
+
+class Searching(Retrieving):
+    """How a question is searched; what is left out is as the collection and the settings say."""
+
+    mode: Annotated[Mode | None, Field(description="else the settings' own")] = None
+    filter: Filter | None = None
 
 
 class SearchRequest(Searching):

@@ -50,7 +50,7 @@ class Asked:
         return query({name: value for name, value in mine.items() if (name, value) != ("days", DAYS)})
 
 
-def asked(
+async def asked(
     days: Annotated[str, Query(max_length=5)] = DAYS,
     since: Annotated[str, Query(max_length=10)] = "",
     until: Annotated[str, Query(max_length=10)] = "",

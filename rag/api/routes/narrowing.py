@@ -15,7 +15,7 @@ Words = Annotated[str | None, Query(max_length=1000)]
 NOBODY = ""  # a user that no token has
 
 
-def narrowed(
+async def narrowed(
     principal: Asker,
     text: Annotated[
         str | None,

@@ -61,7 +61,7 @@ def find(source: Source, precision: Precision, models_dir: Path) -> tuple[Path, 
     Two processes never export the same model at once: the second waits and takes what the first made.
     Raises ModelNotReady when the model's files are missing or not upstream's, or when it cannot be exported.
     """
-    folder = models_dir / "embedders" / f"{source.key}-{precision}-onnx{RECIPE}"
+    folder = folder_of(source, precision, models_dir)
     manifest = usable(folder, source)
     if manifest is None:
         from rag.embedders.export.make import make  # starts processes: nothing that a search should load
@@ -70,9 +70,14 @@ def find(source: Source, precision: Precision, models_dir: Path) -> tuple[Path, 
     return folder, manifest
 
 
+def folder_of(source: Source, precision: Precision, models_dir: Path) -> Path:
+    """Where the export of a model stands."""
+    return models_dir / "embedders" / f"{source.key}-{precision}-onnx{RECIPE}"
+
+
 def verify(folder: Path) -> None:
     """Read every byte of an export and raise ModelNotReady, naming the file, if one is not what was exported."""
-    manifest = _read(folder)
+    manifest = read(folder)
     if manifest is None:
         raise ModelNotReady(f"no readable {MANIFEST} in {folder}: delete the folder, it is made again")
     for name, made in manifest.files.items():
@@ -87,7 +92,7 @@ def verify(folder: Path) -> None:
 
 def usable(folder: Path, source: Source) -> Manifest | None:
     """The manifest if the export is whole and made from what the source is now."""
-    manifest = _read(folder)
+    manifest = read(folder)
     if manifest is None or manifest.recipe != RECIPE:
         return None
     stamp = source.stamp()
@@ -126,7 +131,8 @@ def write(folder: Path, manifest: Manifest) -> None:
     aside.replace(folder / MANIFEST)
 
 
-def _read(folder: Path) -> Manifest | None:
+def read(folder: Path) -> Manifest | None:
+    """The manifest of an export; None where there is none that can be read."""
     try:
         value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         form = value.pop("form")

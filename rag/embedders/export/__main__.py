@@ -2,11 +2,15 @@
 PRECISION`.
 
 Writes model.onnx (the graph, small), model.bin (the weights, mapped into memory when used), tokenizer.json and
-form.json into TARGET, and exits 0 only if the result agrees with sentence-transformers itself.
+form.json into TARGET, and exits 0 only if the result agrees with sentence-transformers itself. With `quantise` as the
+PRECISION the SOURCE is an export in full precision, which agreed with it: int8 is made of that, byte for byte what it
+would be made of the model itself, without torch.
 """
 
 import json
+import shutil
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.embedders.export import Form, Precision
+from rag.embedders.export import Form, Precision, read
 from rag.errors import ModelNotReady, RagError
+from rag.types import Vectors
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -49,10 +54,34 @@ def main(source: Path, target: Path, precision: Precision) -> None:
         if precision == "int8":
             graph = _quantise(graph, Path(scratch))
         _write_graph(graph, target)
-    _compare(model, form, target, precision)
+    _compare(
+        lambda texts: model.encode(texts, prompt="", normalize_embeddings=True, convert_to_numpy=True),
+        *(form, target, precision),
+    )
     libraries = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime")
-    report = {**asdict(form), "made_with": {library: version(library) for library in libraries}}
-    (target / "form.json").write_text(json.dumps(report), encoding="utf-8")
+    _report(form, {library: version(library) for library in libraries}, target)
+
+
+def quantise(source: Path, target: Path) -> None:
+    """The int8 export from the one in full precision."""
+    import onnx
+
+    from rag.embedders.sentence_transformers import Network
+
+    manifest = read(source)
+    if manifest is None:
+        raise ModelNotReady(f"{source} went away while it was read; try again")
+    shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")
+    with TemporaryDirectory(dir=target) as scratch:
+        _write_graph(_quantise(onnx.load(str(source / "model.onnx")), Path(scratch)), target)
+    _compare(Network(source, manifest.form, threads=1).embed, manifest.form, target, "int8")
+    _report(
+        manifest.form, {**manifest.made_with, "onnx": version("onnx"), "onnxruntime": version("onnxruntime")}, target
+    )
+
+
+def _report(form: Form, made_with: dict[str, str], target: Path) -> None:
+    (target / "form.json").write_text(json.dumps({**asdict(form), "made_with": made_with}), encoding="utf-8")
 
 
 def _form(model: "SentenceTransformer") -> Form:
@@ -181,7 +210,7 @@ def _write_graph(graph: "ModelProto", target: Path) -> None:
     )
 
 
-def _compare(model: "SentenceTransformer", form: Form, target: Path, precision: Precision) -> None:
+def _compare(original: Callable[[Sequence[str]], Vectors], form: Form, target: Path, precision: Precision) -> None:
     """Raise ModelNotReady unless the export gives the vectors of the original on every sample."""
     from rag.embedders.sentence_transformers import Network
 
@@ -189,17 +218,20 @@ def _compare(model: "SentenceTransformer", form: Form, target: Path, precision: 
     for prefix, samples in ((form.query_prefix, SAMPLES), (form.passage_prefix, SAMPLES[:2])):
         texts = [prefix + text for text in samples]
         ours = network.embed(texts)
-        theirs = model.encode(texts, prompt="", normalize_embeddings=True, convert_to_numpy=True)
+        theirs = original(texts)
         cosine = float(np.min(np.sum(ours * theirs, axis=1)))
         if cosine < MIN_COSINE[precision]:
             raise ModelNotReady(f"the exported model does not agree with the original: cosine {cosine:.5f} at worst")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[3] not in ("fp32", "int8"):
-        sys.exit("usage: python -m rag.embedders.export SOURCE TARGET fp32|int8")
+    if len(sys.argv) != 4 or sys.argv[3] not in ("fp32", "int8", "quantise"):
+        sys.exit("usage: python -m rag.embedders.export SOURCE TARGET fp32|int8|quantise")
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]), "int8" if sys.argv[3] == "int8" else "fp32")
+        if sys.argv[3] == "quantise":
+            quantise(Path(sys.argv[1]), Path(sys.argv[2]))
+        else:
+            main(Path(sys.argv[1]), Path(sys.argv[2]), "int8" if sys.argv[3] == "int8" else "fp32")
     except Exception as error:  # the parent shows stdout; some of torch's messages print whole tensors
         sys.stdout.write(str(error) if isinstance(error, RagError) else f"{type(error).__name__}: {str(error)[:500]}")
         sys.exit(1)

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rag.embedders.export import MANIFEST, RECIPE, Form, Made, Manifest, Precision, usable, write
+from rag.embedders.export import MANIFEST, RECIPE, Form, Made, Manifest, Precision, folder_of, usable, verify, write
 from rag.embedders.export.sources import Source, check, digests, sha256
 from rag.errors import ModelNotReady
 
@@ -60,7 +60,8 @@ def _export(source: Source, precision: Precision, folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
     try:
-        form, made_with = _run_child(source.name, files, aside, precision)
+        whole = _whole(source, folder.parents[1]) if precision == "int8" else None
+        form, made_with = _run_child(source.name, whole or files, aside, "quantise" if whole else precision)
         if digests(files) != found:
             raise ModelNotReady(f"the files of {source.name} in {files} changed while they were exported; try again")
         made = {name: _seal(aside / name) for name in ("model.onnx", "model.bin", "tokenizer.json")}
@@ -77,12 +78,22 @@ def _export(source: Source, precision: Precision, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _run_child(name: str, files: Path, aside: Path, precision: Precision) -> tuple[Form, dict[str, str]]:
-    """Export in a process of its own, so that torch's memory is gone afterwards."""
+def _whole(source: Source, models_dir: Path) -> Path | None:
+    """The export in full precision, if there is one of these files whose every byte is as it was made."""
+    folder = folder_of(source, "fp32", models_dir)
+    with suppress(ModelNotReady):
+        if usable(folder, source) is not None:
+            verify(folder)
+            return folder
+    return None
+
+
+def _run_child(name: str, files: Path, aside: Path, how: str) -> tuple[Form, dict[str, str]]:
+    """Export in a process of its own, so that torch's memory is gone afterwards. `how`: its PRECISION."""
     package_root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, "-W", "ignore", "-m", "rag.embedders.export", str(files), str(aside), precision]
+    command = [sys.executable, "-W", "ignore", "-m", "rag.embedders.export", str(files), str(aside), how]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         stderr = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -31,7 +32,7 @@ from rag.store.tables import SLOTS, interaction_facts, interaction_tags, interac
 
 MILLISECOND = 1 << 20  # of a row's number
 IN_ORDER = 100_000  # rows of one value: its index has them in the order of their numbers, so reading them is quick
-SCATTERED = 20_000  # rows of a range of values, which its index has in the order of the values
+SCATTERED = 60_000  # rows of a range of values, which its index has in the order of the values: they are sorted first
 facts = interaction_facts.c
 
 Lookup = Callable[[str, str], ColumnElement[Any]]
@@ -46,6 +47,7 @@ class Names:
 
     term: Lookup
     score: ScoreOf
+    slots: Mapping[str, int | None]  # the columns of the scores that have been given; None: one without a column
 
 
 def unread(tenant_id: int) -> Names:
@@ -58,7 +60,7 @@ def unread(tenant_id: int) -> Names:
         slot = select(log_terms.c.slot).where(*_term(tenant_id, "score", name)).scalar_subquery()
         return case({n: facts[f"score_{n}"] for n in range(1, SLOTS + 1)}, value=slot, else_=_newest(name))
 
-    return Names(term, score)
+    return Names(term, score, {})
 
 
 def read(connection: Connection, tenant_id: int, query: Query) -> Names:
@@ -83,7 +85,7 @@ def read(connection: Connection, tenant_id: int, query: Query) -> Names:
         slot = found.get(("score", name), (-1, None))[1]
         return _newest(name) if slot is None else facts[f"score_{slot}"]
 
-    return Names(term, score)
+    return Names(term, score, {value: slot for (field, value), (_, slot) in found.items() if field == "score"})
 
 
 def named(query: Query) -> dict[str, str | None]:
@@ -170,6 +172,8 @@ class Condition:
     holds: ColumnElement[bool]
     rows: Select[tuple[int]] | None = None  # numbers of those that fulfil it, where an index has them by themselves
     few: int = 0  # up to so many of them are sooner read one by one than all rows in order
+    of: Callable[[ColumnElement[int]], ColumnElement[bool]] | None = None  # the same, where the row's number tells it
+    ordered: bool = True  # whether the index has the rows in the order of their numbers
 
 
 def narrowed(tenant_id: int, query: Query, names: Names, inside: Span) -> list[ColumnElement[bool]]:
@@ -185,8 +189,11 @@ def within(tenant_id: int, inside: Span) -> list[ColumnElement[bool]]:
 def asked(tenant_id: int, query: Query, names: Names, inside: Span) -> list[Condition]:
     """What a query asks of a row of the span beside its words."""
 
-    def listed(holds: ColumnElement[bool], few: int = IN_ORDER) -> Condition:
-        return Condition(holds, select(facts.number).where(*within(tenant_id, inside), holds), few)
+    def listed(holds: ColumnElement[bool]) -> Condition:
+        return Condition(holds, select(facts.number).where(*within(tenant_id, inside), holds), IN_ORDER)
+
+    def ranged(holds: ColumnElement[bool]) -> Condition:
+        return replace(listed(holds), few=SCATTERED, ordered=False)
 
     found = [
         listed(_COLUMNS[field] == names.term(field, told)) for field, told in named(query).items() if told is not None
@@ -202,19 +209,20 @@ def asked(tenant_id: int, query: Query, names: Names, inside: Span) -> list[Cond
         if wanted is not None:
             found.append(listed(column.is_(True)) if wanted else Condition(column.is_(False)))
     if (query.confidence_min, query.confidence_max) != (None, None):
-        found.append(listed(_between(facts.confidence, query.confidence_min, query.confidence_max), SCATTERED))
+        found.append(ranged(_between(facts.confidence, query.confidence_min, query.confidence_max)))
     for each in query.scores:
         value = names.score(each.name)
         within_range = _between(value, each.least, each.most)
-        found.append(listed(within_range, SCATTERED) if isinstance(value, Column) else Condition(within_range))
+        found.append(ranged(within_range) if isinstance(value, Column) else Condition(within_range))
     if query.feedback == "none":
         found.append(Condition(facts.said == 0))
     elif query.feedback is not None:
         given = {"good": facts.good, "bad": facts.bad, "any": facts.said}[query.feedback]
         found.append(listed(given > literal_column("0")))  # as the index has it: a parameter would not be known to fit
     for tag in dict.fromkeys(query.tags):
-        tagged = _tagged(tenant_id, names.term("tag", tag), inside)
-        found.append(Condition(facts.number.in_(tagged), tagged, IN_ORDER))
+        tag_id = names.term("tag", tag)
+        tagged = partial(_tagged, tenant_id, tag_id)
+        found.append(Condition(tagged(facts.number), _with_tag(tenant_id, tag_id, inside), IN_ORDER, tagged))
     return found
 
 
@@ -230,9 +238,16 @@ def _templates(tenant_id: int, name: str) -> Select[tuple[int]]:
     return select(log_terms.c.id).where(log_terms.c.tenant_id == tenant_id, log_terms.c.field == "template", meant)
 
 
-def _tagged(tenant_id: int, tag: ColumnElement[Any], inside: Span) -> Select[tuple[int]]:
+def _tagged(tenant_id: int, tag_id: ColumnElement[Any], number: ColumnElement[int]) -> ColumnElement[bool]:
+    """That the row of this number has the tag: one step into the tags, however many rows have it."""
     tags = interaction_tags.c
-    return select(tags.number).where(tags.tenant_id == tenant_id, tags.tag_id == tag, *inside.holds(tags.number))
+    here = (tags.tenant_id == tenant_id, tags.tag_id == tag_id, tags.number == number)
+    return select(literal_column("1")).where(*here).exists()
+
+
+def _with_tag(tenant_id: int, tag_id: ColumnElement[Any], inside: Span) -> Select[tuple[int]]:
+    tags = interaction_tags.c
+    return select(tags.number).where(tags.tenant_id == tenant_id, tags.tag_id == tag_id, *inside.holds(tags.number))
 
 
 def conditions(tenant_id: int, query: Query) -> list[ColumnElement[bool]]:
@@ -261,12 +276,15 @@ def unheard(query: Query) -> bool:
     return bool(query.text and query.text.strip()) and not words.searchable(words.terms(query.text or ""))
 
 
-def matching(query: Query, dialect: str) -> TextClause:
-    """The condition on the words, of the index of them."""
-    wanted = words.terms(query.text or "")
-    if dialect == "postgresql":
-        return text("words @@ CAST(:words AS tsquery)").bindparams(words=words.tsquery(wanted))
-    return text("log_words MATCH :words").bindparams(words=words.fts5(wanted))
+def only_words(query: Query) -> bool:
+    """Whether nothing is asked beside words and a span of time."""
+    return query == Query(text=query.text, since=query.since, until=query.until)
+
+
+def matching(query: Query) -> TextClause:
+    """The condition on the words, of PostgreSQL's index of them."""
+    told = words.tsquery(words.terms(query.text or ""))
+    return text("words @@ CAST(:words AS tsquery)").bindparams(words=told)
 
 
 class Spoken(FunctionElement[bool]):

@@ -6,7 +6,7 @@ writing has no spaces, a word is what stands between punctuation.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MOST = 32  # terms of a search; further ones are not heard
@@ -40,9 +40,26 @@ def searchable(wanted: Sequence[Term]) -> bool:
     return bool(wanted) and all(len(word) <= LONGEST for term in wanted for word in term.words)
 
 
-def fts5(wanted: Sequence[Term]) -> str:
-    """As SQLite's FTS5 reads it (https://sqlite.org/fts5.html, section 3)."""
-    return " AND ".join(f'"{" ".join(term.words)}"{"*" if term.prefix else ""}' for term in wanted)
+def apart(wanted: Sequence[Term]) -> tuple[Term, ...]:
+    """The words of the terms, wherever they stand."""
+    return tuple(
+        Term((word,), term.prefix and place == len(term.words))
+        for term in wanted
+        for place, word in enumerate(term.words, 1)
+    )
+
+
+def fts5(wanted: Sequence[Term], begun: Mapping[str, Sequence[str]] | None = None) -> str:
+    """As SQLite's FTS5 reads it (https://sqlite.org/fts5.html, section 3). begun: for beginnings, all words that begin
+    so, in their place."""
+
+    def one(term: Term) -> str:
+        ends = (begun or {}).get(term.words[-1]) if term.prefix else None
+        if ends is None:
+            return f'"{" ".join(term.words)}"{"*" if term.prefix else ""}'
+        return "(" + " OR ".join(f'"{" ".join((*term.words[:-1], end))}"' for end in ends) + ")"
+
+    return " AND ".join(map(one, wanted))
 
 
 def tsquery(wanted: Sequence[Term]) -> str:

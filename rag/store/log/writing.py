@@ -1,9 +1,9 @@
 """The log written: an interaction whole, in one go, and what is said of it afterwards."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Executable, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import WrongUsage
@@ -22,6 +22,17 @@ from rag.store.log.values import (
 from rag.store.tables import feedback, interaction_passages, interactions, scores, texts
 from rag.types import Interaction, Score
 
+# Written once: SQLAlchemy takes longer to make a statement of so many columns than the database to run it.
+_INTERACTION, _PASSAGES = insert(interactions), insert(interaction_passages)
+_SCORES = insert(scores).returning(scores.c.id)  # so rows become one statement: PostgreSQL's trigger runs once
+_TEXTS_UNKNOWN: Mapping[str, Executable] = {
+    "sqlite": sqlite.insert(texts).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(texts).on_conflict_do_nothing(),
+}
+_TEXTS_KNOWN = select(texts.c.digest, texts.c.id).where(
+    texts.c.tenant_id == bindparam("tenant_id"), texts.c.digest.in_(bindparam("digests", expanding=True))
+)
+
 
 def record(connection: Connection, database: Database, entry: Interaction, collection_id: int | None) -> Interaction:
     """Write one interaction whole: the prompt's text once, passages as rows, candidates as one column, scores.
@@ -30,60 +41,59 @@ def record(connection: Connection, database: Database, entry: Interaction, colle
     user, or a parent that is not in it.
     """
     entry = linked(connection, entry)
-    prompt_id = prompt_digest = None
+    said_once = [shown_json(passage) for passage in entry.passages]
     if entry.prompt is not None:
         turns = turns_before(connection, entry.parent_id)
         sources = prompts.Sources(entry.question, entry.search_query, entry.passages, turns)
-        folded = prompts.folded(entry.prompt.messages, sources)
-        (prompt_id,) = _text_ids(connection, database, entry.tenant_id, [folded])
-        prompt_digest = database.digest(prompts.written(entry.prompt.messages))
+        said_once.append(prompts.folded(entry.prompt.messages, sources))
+    text_ids = _text_ids(connection, database, entry.tenant_id, said_once)
     answer, total = entry.answer, entry.timings_ms.get("total", 0.0)
     said = said_json(entry.question, entry.search_query, None if answer is None else answer.text, entry.error)
     connection.execute(
-        insert(interactions).values(
-            id=entry.id,
-            tenant_id=entry.tenant_id,
-            collection_id=collection_id,
-            collection=entry.collection,
-            conversation_id=entry.conversation_id,
-            user=entry.user,
-            origin=entry.origin,
-            question=entry.question,
-            search_query=entry.search_query,
-            prompt_id=prompt_id,
-            prompt_digest=prompt_digest,
-            said_digest=database.digest(said),
-            prompt_tokens_packed=None if entry.prompt is None else entry.prompt.tokens,
-            answer=None if answer is None else answer.text,
-            abstained=None if answer is None else answer.abstained,
-            finish_reason=None if answer is None else answer.finish_reason,
-            error=entry.error,
-            citations=[] if answer is None else [citation_json(one, entry.passages) for one in answer.citations],
-            candidates=[[hit.chunk_id, hit.score, parts_json(hit.parts)] for hit in entry.candidates],
-            model=entry.model,
-            revision=entry.revision,
-            template=entry.template,
-            settings={**entry.settings, **of_answer_json(answer)},
-            position=entry.position,
-            generation=entry.generation,
-            prompt_tokens=None if answer is None else answer.usage.prompt_tokens,
-            completion_tokens=None if answer is None else answer.usage.completion_tokens,
-            timings_ms=dict(entry.timings_ms),
-            total_ms=total,
-            left_out=None if entry.prompt is None else left_out_json(entry.prompt.left_out),
-            parent_id=entry.parent_id,
-            regenerates_id=entry.regenerates_id,
-            turn=entry.turn,
-            kind=entry.kind,
-            replays_id=entry.replays_id,
-            created_at=datetime.fromisoformat(entry.created_at),
-        )
+        _INTERACTION,
+        {
+            "id": entry.id,
+            "tenant_id": entry.tenant_id,
+            "collection_id": collection_id,
+            "collection": entry.collection,
+            "conversation_id": entry.conversation_id,
+            "user": entry.user,
+            "origin": entry.origin,
+            "question": entry.question,
+            "search_query": entry.search_query,
+            "prompt_id": None if entry.prompt is None else text_ids[-1],
+            "prompt_digest": None if entry.prompt is None else database.digest(prompts.written(entry.prompt.messages)),
+            "said_digest": database.digest(said),
+            "prompt_tokens_packed": None if entry.prompt is None else entry.prompt.tokens,
+            "answer": None if answer is None else answer.text,
+            "abstained": None if answer is None else answer.abstained,
+            "finish_reason": None if answer is None else answer.finish_reason,
+            "error": entry.error,
+            "citations": [] if answer is None else [citation_json(one, entry.passages) for one in answer.citations],
+            "candidates": [[hit.chunk_id, hit.score, parts_json(hit.parts)] for hit in entry.candidates],
+            "model": entry.model,
+            "revision": entry.revision,
+            "template": entry.template,
+            "settings": {**entry.settings, **of_answer_json(answer)},
+            "position": entry.position,
+            "generation": entry.generation,
+            "prompt_tokens": None if answer is None else answer.usage.prompt_tokens,
+            "completion_tokens": None if answer is None else answer.usage.completion_tokens,
+            "timings_ms": dict(entry.timings_ms),
+            "total_ms": total,
+            "left_out": None if entry.prompt is None else left_out_json(entry.prompt.left_out),
+            "parent_id": entry.parent_id,
+            "regenerates_id": entry.regenerates_id,
+            "turn": entry.turn,
+            "kind": entry.kind,
+            "replays_id": entry.replays_id,
+            "created_at": datetime.fromisoformat(entry.created_at),
+        },
     )
     cited = set() if answer is None else {citation.passage for citation in answer.citations}
     if entry.passages:
-        shown = _text_ids(connection, database, entry.tenant_id, [shown_json(passage) for passage in entry.passages])
         connection.execute(
-            insert(interaction_passages),
+            _PASSAGES,
             [
                 {
                     "interaction_id": entry.id,
@@ -93,7 +103,7 @@ def record(connection: Connection, database: Database, entry: Interaction, colle
                     "start": passage.start,
                     "end": passage.end,
                     "title": passage.title,
-                    "shown_id": shown[number - 1],
+                    "shown_id": text_ids[number - 1],
                     "score": passage.hit.score,
                     "parts": parts_json(passage.hit.parts),
                     "cited": number in cited,
@@ -122,7 +132,7 @@ def add_scores(connection: Connection, interaction_id: str, new: Sequence[Score]
             }
             for score in new
         ]
-        connection.execute(insert(scores).values(rows))  # one statement: PostgreSQL's trigger runs once
+        connection.execute(_SCORES, rows)
 
 
 def add_feedback(
@@ -155,13 +165,10 @@ def _text_ids(connection: Connection, database: Database, tenant_id: int, said: 
     if not said:
         return []
     digests = {text: database.digest(text) for text in said}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
-        dialect.insert(texts).on_conflict_do_nothing(),
+        _TEXTS_UNKNOWN[connection.dialect.name],
         [{"tenant_id": tenant_id, "digest": digest, "text": text} for text, digest in digests.items()],
     )
-    rows = connection.execute(
-        select(texts.c.digest, texts.c.id).where(texts.c.tenant_id == tenant_id, texts.c.digest.in_(digests.values()))
-    )
+    rows = connection.execute(_TEXTS_KNOWN, {"tenant_id": tenant_id, "digests": list(digests.values())})
     ids = {bytes(row[0]): int(row[1]) for row in rows}
     return [ids[digests[text]] for text in said]

@@ -25,6 +25,8 @@ from rag.store.tables.duplicates import bands, decisions, signatures
 from rag.store.tables.evaluation import evaluation_queries, evaluations
 from rag.store.tables.log import (
     SLOTS,
+    STATE,
+    STATE_BITS,
     conversations,
     feedback,
     interaction_facts,
@@ -50,6 +52,8 @@ from rag.store.tables.running import audit, job_inputs, job_items, jobs, tokens
 
 __all__ = [
     "SLOTS",
+    "STATE",
+    "STATE_BITS",
     "Utc",
     "audit",
     "bands",

@@ -121,6 +121,22 @@ log_terms = Table(  # names that the log's rows share: users, models, templates,
 
 SLOTS = 12  # scores of a tenant that have a column of their own, those that came first
 
+STATE_BITS = (  # what holds of an interaction, from the third bit of its state on; the first two: whether it abstained
+    "failed",
+    "said > 0",
+    "good > 0",
+    "bad > 0",
+    "review_id IS NOT NULL",
+    "confidence IS NOT NULL",
+    *(f"score_{slot} IS NOT NULL" for slot in range(1, SLOTS + 1)),
+)
+STATE = " + ".join(  # as SQL over the facts, letter by letter that of its index
+    (
+        "CASE WHEN abstained THEN 2 WHEN NOT abstained THEN 1 ELSE 0 END",
+        *(f"CASE WHEN {holds} THEN {4 << place} ELSE 0 END" for place, holds in enumerate(STATE_BITS)),
+    )
+)
+
 # What filters and figures read, in narrow rows; written by triggers, never by hand, as is `log_words`, by number: on
 # SQLite a virtual table of FTS5, on PostgreSQL the column `words`, a tsvector. No table here, for it is none on both.
 interaction_facts = Table(
@@ -146,6 +162,7 @@ interaction_facts = Table(
     Column("completion_tokens", Integer),
     Column("confidence", Float),
     *(Column(f"score_{slot}", Float) for slot in range(1, SLOTS + 1)),  # the newest value of each score
+    Index("ix_interaction_facts_tenant_id_state_number", "tenant_id", text(f"({STATE})"), "number"),
     *(
         Index(f"ix_interaction_facts_tenant_id_{name}_number", "tenant_id", name, "number")
         for name in ("user_id", "model_id", "template_id", "collection_term_id", "origin_id")

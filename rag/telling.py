@@ -145,7 +145,7 @@ class Telling:
         self._confidence: float | None = None
         self._refusal: Refusal | None = None
         self._removed: tuple[str, ...] = ()
-        self._early = False  # whether scorers have begun
+        self._told, self._begin_at = 0, EARLY  # characters that are told, and when scorers may begin
         self.finish_reason = "stop"
 
     def search(self, cancel: CancelToken | None = None) -> Prompt:
@@ -211,8 +211,11 @@ class Telling:
                 if isinstance(event, Fallback):
                     self._fallback = event
                 elif isinstance(event, Text):
-                    self._score_early()  # of what was told before: no text waits for it
+                    if self._told >= self._begin_at:  # of what was told before: no text waits for it
+                        self._begin_at = self._told + EARLY
+                        self._score_early("".join(self._said))
                     self._said.append(event.text)
+                    self._told += len(event.text)
                     if not self._question.strict:  # a strict answer is told once it is checked
                         yield event
                 elif isinstance(event, Usage):
@@ -220,8 +223,8 @@ class Telling:
                 elif isinstance(event, Finish):
                     self.finish_reason = event.reason
         whole = "".join(self._said)
-        if not is_abstention(whole):
-            self._score_early(whole)
+        if self._begin_at == EARLY and not is_abstention(whole):
+            self._score_early(whole, ended=True)
         if not whole.strip() and self.finish_reason != "cancelled":
             raise GeneratorFailed(f"{self._speaker().name} gave an empty answer")
         if self._question.strict and whole:
@@ -235,13 +238,10 @@ class Telling:
             self._said.append("\n\n" + refusal_details(self._refusal, self._prompt.passages))
             yield Text(self._said[-1])
 
-    def _score_early(self, whole: str = "") -> None:
-        """Let scorers begin, once, as soon as enough is said, or all; of a strict answer something may be left out."""
-        if self._early or self._question.strict or not self._answering.scorers:
-            return
-        if whole or sum(map(len, self._said)) >= EARLY:
-            self._early = True
-            begin(self._answering.scorers, whole or "".join(self._said))
+    def _score_early(self, said: str, *, ended: bool = False) -> None:
+        """Let scorers begin; of a strict answer something may be left out."""
+        if self._prompt is not None and not self._question.strict:
+            begin(self._answering.scorers, said, self._prompt.passages, ended=ended)
 
     def _borne_out(self, whole: str) -> str:
         """What is left of an answer without the sentences that nothing bears out; they are kept beside it."""
@@ -256,7 +256,8 @@ class Telling:
         entry = self._interaction(error)
         if entry.answer is not None and entry.error is None:
             with self._clock.stage("score"):
-                entry = replace(entry, scores=scores(self._answering.scorers, entry))
+                ahead = self._begin_at > EARLY
+                entry = replace(entry, scores=scores(self._answering.scorers, entry, ahead=ahead))
         return replace(entry, timings_ms=self._clock.rounded())
 
     def log(self, error: str | None = None) -> Interaction:

@@ -71,14 +71,14 @@ def test_a_failure_is_raised_and_not_remembered() -> None:
         with pytest.raises(ValueError, match="broken"):
             embedder.embed_passages(["broken"])
     assert inner.asked == ["broken", "broken"]
-    scorers.begin([AnswerRelevancy(embedder)], "broken")  # shows when the answer is scored
+    scorers.begin([AnswerRelevancy(embedder)], "broken", ())  # shows when the answer is scored
 
 
 def test_an_answer_that_is_still_told_is_embedded_as_it_will_be_compared() -> None:
     inner = Counting()
     early = AnswerRelevancy(Recalling(inner))
     told = " ".join(f"word{n} goes [1] on." for n in range(120))
-    early.begin(told[: scorers.EARLY])
+    early.begin(told[: scorers.EARLY], ())
     early._told([told.replace(" [1]", "")])
     assert len(inner.asked) == 1
 

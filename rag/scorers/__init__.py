@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from rag.config import DEFAULTS
 from rag.errors import RagError, WrongSetting
 from rag.scorers._applies import identifier as identifier
-from rag.types import Interaction, Models, Score, Scorer
+from rag.types import Interaction, Models, Passage, Score, Scorer
 
 DEFAULT = DEFAULTS.scorers
 """What every answer is scored with unless the settings say otherwise: no reference is needed, no judge asked."""
@@ -34,6 +34,8 @@ WITH_REFERENCE = (
 WAITING = ("answer_relevancy", "groundedness", "judge", "nli")
 """Metrics, and kinds of metric, whose time is that of a model: it works while the others are computed."""
 
+AHEAD = ("answer_relevancy",)
+"""Of these, the metrics whose model can be done before an answer ends."""
 
 EARLY = 480  # characters of an answer after which scorers may begin: more than what answer_relevancy reads of it
 
@@ -42,8 +44,8 @@ EARLY = 480  # characters of an answer after which scorers may begin: more than 
 class Early(Protocol):
     """A scorer that has something to do while an answer is still being told."""
 
-    def begin(self, said: str) -> None:
-        """Work ahead on the beginning of an answer."""
+    def begin(self, said: str, passages: Sequence[Passage]) -> None:
+        """Work ahead on the beginning of an answer from these passages."""
         ...
 
 
@@ -73,27 +75,32 @@ def _load(models: Models, wanted: str) -> Scorer:
     return scorer
 
 
-def begin(scorers: Sequence[Scorer], said: str) -> None:
+def begin(scorers: Sequence[Scorer], said: str, passages: Sequence[Passage], *, ended: bool = False) -> None:
     """Begin in the background what can be known of an answer that is still being told, and return at once; what comes
-    of it is remembered by whoever was asked. A failure shows when the answer is scored."""
-    early = [scorer for scorer in scorers if isinstance(scorer, Early)]
+    of it is remembered by whoever was asked. A failure shows when the answer is scored.
+
+    Of an answer that has `ended` only what a model does AHEAD: all else is computed as soon here as there.
+    """
+    early = [scorer for scorer in scorers if isinstance(scorer, Early) and (scorer.name in AHEAD or not ended)]
 
     def attempt() -> None:
         for scorer in early:
             with suppress(Exception):
-                scorer.begin(said)
+                scorer.begin(said, passages)
 
     if early:
         threading.Thread(target=attempt, name="score-early").start()
 
 
-def scores(scorers: Sequence[Scorer], entry: Interaction) -> tuple[Score, ...]:
-    """What each scorer says of one interaction, in their order; those that wait for a model in a thread of their own.
+def scores(scorers: Sequence[Scorer], entry: Interaction, *, ahead: bool = False) -> tuple[Score, ...]:
+    """What each scorer says of one interaction, in their order; those that wait for a model in a thread of their own,
+    but for those that were begun AHEAD, while the answer was told: there is little left of it, and two threads that
+    compute stand in each other's way.
 
     Where one fails with an error of ours, as a judge that cannot be reached, its score has no value, is signed by
     nobody, and says why.
     """
-    waiting = [scorer.name.partition(":")[0] in WAITING for scorer in scorers]
+    waiting = [_waits(scorer) and not (ahead and scorer.name in AHEAD) for scorer in scorers]
     if all(waiting) or not any(waiting):
         return tuple(_score(scorer, entry) for scorer in scorers)
     with ThreadPoolExecutor(1, thread_name_prefix="score") as beside:
@@ -104,6 +111,10 @@ def scores(scorers: Sequence[Scorer], entry: Interaction) -> tuple[Score, ...]:
         }
         done = {scorer.name: _score(scorer, entry) for scorer in scorers if scorer.name not in begun}
         return tuple(begun[scorer.name].result() if scorer.name in begun else done[scorer.name] for scorer in scorers)
+
+
+def _waits(scorer: Scorer) -> bool:
+    return scorer.name.partition(":")[0] in WAITING
 
 
 def _score(scorer: Scorer, entry: Interaction) -> Score:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rag.language import beginnings
 from rag.scorers._applies import answer_of, does_not_apply, scored
 from rag.support import without_markers
-from rag.types import Answer, Embedder, Example, Interaction, Models, Score, Scorer, Vectors
+from rag.types import Answer, Embedder, Example, Interaction, Models, Passage, Score, Scorer, Vectors
 
 READ = 48  # tokens of an answer that are compared, at most
 
@@ -41,7 +41,7 @@ class AnswerRelevancy:
             for answer in answers
         ]
 
-    def begin(self, said: str) -> None:
+    def begin(self, said: str, passages: Sequence[Passage]) -> None:
         """Embed the answer while it is told: for an embedder that remembers the last passage, as an application's own
         does. Enough is said once it has more than `READ` tokens."""
         self._told([without_markers(said)])

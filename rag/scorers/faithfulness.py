@@ -45,6 +45,16 @@ class Faithfulness:
     ) -> list[Score | None]:
         return of_answers(self, self._judged, interactions)
 
+    def begin(self, said: str, passages: Sequence[Passage]) -> None:
+        """Read the passages and compare the sentences that are told already, while the rest is told: what the functions
+        that do so remember need not be done again, by the citations either."""
+        told = claims(said)[:-1]  # the last sentence may go on
+        if told:
+            borne = sentences_of(said[: told[-1].end], passages)
+            reworded = [one.sentence for one in borne if one.passage is not None and one.sentence not in one.quote]
+            for passage in passages if reworded else ():
+                observe(read(reworded[-1]), read(passage.text), 0.0)
+
     def _judged(self, interaction: Interaction, answer: Answer) -> Score:
         borne = sentences_of(answer.text, interaction.passages)
         if not borne:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu import sentence_bleu
 
-from rag import embedders, references, scorers
+from rag import embedders, references, scorers, support
 from rag.citations import cite
 from rag.config import DEFAULTS
 from rag.errors import GeneratorFailed, WrongSetting
@@ -190,6 +190,27 @@ def test_scores_are_in_range_and_say_who_gave_them(scorer: Scorer, example: Exam
     entries = ODD + NOT_ANSWERED
     for score in scorer.score(entries, [example] * len(entries)):
         check(scorer, score, example)
+
+
+TOLD = (
+    "The Golden Gate Bridge was opened in 1937. It is painted in orange. Bees dance for their sisters [2]. "
+    "The bridge was opened in 1938. Nobody dances orange."
+)
+
+
+@pytest.mark.parametrize("at", [0, 30, 43, 90, 120, len(TOLD)])
+def test_what_is_begun_early_changes_no_score(embedder: Embedder, at: int) -> None:
+    """However much is told by then; and what is compared early is not compared again."""
+    every = scorers.load(Models(embedder))
+    entry = interaction(TOLD, passage(BRIDGE, 1, 0.8), passage(BEES, 2, 0.3))
+    expected = scorers.scores(every, entry)
+    support.best_span.cache_clear()
+    early = [scorer for scorer in every if isinstance(scorer, scorers.Early)]
+    assert [scorer.name for scorer in early] == ["answer_relevancy", "faithfulness"]
+    for scorer in early:
+        scorer.begin(TOLD[:at], entry.passages)
+    assert support.best_span.cache_info().misses >= (at > 43)
+    assert scorers.scores(every, entry, ahead=True) == expected
 
 
 @pytest.mark.parametrize("example", [None, EXAMPLE])

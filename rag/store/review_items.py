@@ -208,20 +208,23 @@ def counts(connection: Connection, asker: Principal, queue_id: int) -> Counts:
     columns = review_items.c
     may = exists().where(interactions.c.id == columns.interaction_id, seen(asker)).correlate(review_items)
     own = () if asker.labels is None else (may,)  # whoever may see all is not asked of every item
+    here = and_(columns.queue_id == queue_id, *own)
     still = columns.state == "waiting"
     locked = and_(still, columns.lease_until >= clock(connection))
-    row = connection.execute(
+    waiting, held, done = connection.execute(
         select(
-            func.count(case((still, 1))),
-            func.count(case((locked, 1))),
-            func.count(case((columns.state == "done", 1))),
-            func.count(case((and_(still, for_reviewer(asker.user)), 1))),
-            func.count(case((and_(still, for_reviewer(asker.user, skipped=True)), 1))),
+            func.count(case((still, 1))), func.count(case((locked, 1))), func.count(case((columns.state == "done", 1)))
         )
         .select_from(review_items)
-        .where(columns.queue_id == queue_id, *own)
+        .where(here)
     ).one()
-    return Counts(*(int(number) for number in row))
+    # What somebody judged or skipped is little beside a queue: what is left for them is the rest.
+    judged = select(reviews.c.item_id).where(reviews.c.reviewer == asker.user, reviews.c.replaced_at.is_(None))
+    passed = select(review_skips.c.item_id).where(review_skips.c.reviewer == asker.user)
+    by_them = select(func.count(case((columns.id.in_(judged), 1))), func.count()).select_from(review_items)
+    by_them = by_them.where(here, still, columns.id.in_(judged.union(passed)))
+    seen_to, either = connection.execute(by_them).one()
+    return Counts(waiting, held, done, open=waiting - either, skipped=either - seen_to)
 
 
 def for_reviewer(reviewer: str, *, skipped: bool = False) -> ColumnElement[bool]:

@@ -2,8 +2,9 @@
 
 Run: python benchmarks/pages.py [COUNT [DATABASE URL]], 100,000 interactions on SQLite unless told otherwise, made as
 benchmarks/log.py makes them; besides them this project's guides as documents, a conversation, a queue of QUEUED
-answers to review, two evaluation runs of QUESTIONS questions and an experiment over as many answers. Each page is asked
-for once (`cold`: nobody has asked this server for it), then ROUNDS times, one after another on one connection. In
+answers to review whose rule takes in all others too, two evaluation runs of QUESTIONS questions and an experiment over
+as many answers. Each page is asked for once (`cold`: nobody has asked this server for it), then ROUNDS times, one after
+another on one connection. In
 milliseconds of wall time, beside the load of the machine. What a page fetches behind itself is listed apart. Whole is
 the time until the last byte.
 """

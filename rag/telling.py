@@ -145,7 +145,8 @@ class Telling:
         self._confidence: float | None = None
         self._refusal: Refusal | None = None
         self._removed: tuple[str, ...] = ()
-        self._told, self._begin_at = 0, EARLY  # characters that are told, and when scorers may begin
+        self._told = 0  # characters
+        self._scored_to = 0  # of these, those that scorers have begun with
         self.finish_reason = "stop"
 
     def search(self, cancel: CancelToken | None = None) -> Prompt:
@@ -211,9 +212,8 @@ class Telling:
                 if isinstance(event, Fallback):
                     self._fallback = event
                 elif isinstance(event, Text):
-                    if self._told >= self._begin_at:  # of what was told before: no text waits for it
-                        self._begin_at = self._told + EARLY
-                        self._score_early("".join(self._said))
+                    if self._told >= self._scored_to + EARLY:
+                        self._score_early()  # of what was told before: no text waits for it
                     self._said.append(event.text)
                     self._told += len(event.text)
                     if not self._question.strict:  # a strict answer is told once it is checked
@@ -223,8 +223,8 @@ class Telling:
                 elif isinstance(event, Finish):
                     self.finish_reason = event.reason
         whole = "".join(self._said)
-        if self._begin_at == EARLY and not is_abstention(whole):
-            self._score_early(whole, ended=True)
+        if self._scored_to == 0 and not is_abstention(whole):
+            self._score_early(ended=True)
         if not whole.strip() and self.finish_reason != "cancelled":
             raise GeneratorFailed(f"{self._speaker().name} gave an empty answer")
         if self._question.strict and whole:
@@ -238,10 +238,11 @@ class Telling:
             self._said.append("\n\n" + refusal_details(self._refusal, self._prompt.passages))
             yield Text(self._said[-1])
 
-    def _score_early(self, said: str, *, ended: bool = False) -> None:
+    def _score_early(self, *, ended: bool = False) -> None:
         """Let scorers begin; of a strict answer something may be left out."""
         if self._prompt is not None and not self._question.strict:
-            begin(self._answering.scorers, said, self._prompt.passages, ended=ended)
+            begin(self._answering.scorers, "".join(self._said), self._prompt.passages, ended=ended)
+            self._scored_to = 0 if ended else self._told
 
     def _borne_out(self, whole: str) -> str:
         """What is left of an answer without the sentences that nothing bears out; they are kept beside it."""
@@ -256,7 +257,7 @@ class Telling:
         entry = self._interaction(error)
         if entry.answer is not None and entry.error is None:
             with self._clock.stage("score"):
-                ahead = self._begin_at > EARLY
+                ahead = self._scored_to > 0
                 entry = replace(entry, scores=scores(self._answering.scorers, entry, ahead=ahead))
         return replace(entry, timings_ms=self._clock.rounded())
 

@@ -219,7 +219,9 @@ def counts(connection: Connection, asker: Principal, queue_id: int) -> Counts:
         .where(here)
     ).one()
     # What somebody judged or skipped is little beside a queue: what is left for them is the rest.
-    judged = select(reviews.c.item_id).where(reviews.c.reviewer == asker.user, reviews.c.replaced_at.is_(None))
+    judged = select(reviews.c.item_id).where(
+        reviews.c.queue_id == queue_id, reviews.c.reviewer == asker.user, reviews.c.replaced_at.is_(None)
+    )
     passed = select(review_skips.c.item_id).where(review_skips.c.reviewer == asker.user)
     by_them = select(func.count(case((columns.id.in_(judged), 1))), func.count()).select_from(review_items)
     by_them = by_them.where(here, still, columns.id.in_(judged.union(passed)))

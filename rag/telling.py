@@ -147,6 +147,7 @@ class Telling:
         self._removed: tuple[str, ...] = ()
         self._told = 0  # characters
         self._scored_to = 0  # of these, those that scorers have begun with
+        self._scoring: threading.Thread | None = None  # the scorers that began last
         self.finish_reason = "stop"
 
     def search(self, cancel: CancelToken | None = None) -> Prompt:
@@ -240,8 +241,10 @@ class Telling:
 
     def _score_early(self, *, ended: bool = False) -> None:
         """Let scorers begin; of a strict answer something may be left out."""
-        if self._prompt is not None and not self._question.strict:
-            begin(self._answering.scorers, "".join(self._said), self._prompt.passages, ended=ended)
+        if self._prompt is None or self._question.strict:
+            return
+        if self._scoring is None or not self._scoring.is_alive():  # one at a time, however fast somebody speaks
+            self._scoring = begin(self._answering.scorers, "".join(self._said), self._prompt.passages, ended=ended)
             self._scored_to = 0 if ended else self._told
 
     def _borne_out(self, whole: str) -> str:

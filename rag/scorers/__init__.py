@@ -75,11 +75,14 @@ def _load(models: Models, wanted: str) -> Scorer:
     return scorer
 
 
-def begin(scorers: Sequence[Scorer], said: str, passages: Sequence[Passage], *, ended: bool = False) -> None:
+def begin(
+    scorers: Sequence[Scorer], said: str, passages: Sequence[Passage], *, ended: bool = False
+) -> threading.Thread:
     """Begin in the background what can be known of an answer that is still being told, and return at once; what comes
     of it is remembered by whoever was asked. A failure shows when the answer is scored.
 
-    Of an answer that has `ended` only what a model does AHEAD: all else is computed as soon here as there.
+    Gives the thread that works. Of an answer that has `ended` only what a model does AHEAD: all else is computed as
+    soon here as there.
     """
     early = [scorer for scorer in scorers if isinstance(scorer, Early) and (scorer.name in AHEAD or not ended)]
 
@@ -88,8 +91,9 @@ def begin(scorers: Sequence[Scorer], said: str, passages: Sequence[Passage], *, 
             with suppress(Exception):
                 scorer.begin(said, passages)
 
-    if early:
-        threading.Thread(target=attempt, name="score-early").start()
+    working = threading.Thread(target=attempt, name="score-early")
+    working.start()
+    return working
 
 
 def scores(scorers: Sequence[Scorer], entry: Interaction, *, ahead: bool = False) -> tuple[Score, ...]:

@@ -8,8 +8,8 @@ with its judged documents out of sight. For the documentation folders doc_questi
 and without an answer, and every third answerable one of a folder is asked of the others too. Each set counts by SHARES.
 All have one intercept: the threshold has to serve a collection of which nothing is known.
 
---fit prints the weights for rag/confidence.py. The result holds for every set five folds (those of the other sets in
-every fit); each set fitted on the others alone; the default weights; and the folds of clapnq-dev alone, as
+--fit prints the weights for rag/answers/confidence.py. The result holds for every set five folds (those of the other
+sets in every fit); each set fitted on the others alone; the default weights; and the folds of clapnq-dev alone, as
 `rag calibrate` would fit it.
 """
 
@@ -25,12 +25,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag import config
+from rag.answers.confidence import DEFAULTS, FEATURES, OF_MODE, THRESHOLD, Model
 from rag.app import opening
-from rag.calibrate import Interval, Judged, aurc, auroc, below_refused, calibrate, curve, fit, gather, interval
-from rag.confidence import DEFAULTS, FEATURES, OF_MODE, THRESHOLD, Model
 from rag.evaluate import Way, read_folder
+from rag.evaluation.calibrate import (
+    Interval,
+    Judged,
+    aurc,
+    auroc,
+    below_refused,
+    calibrate,
+    curve,
+    fit,
+    gather,
+    interval,
+)
+from rag.evaluation.tune import fold_of
 from rag.search import Fusion
-from rag.tune import fold_of
 from rag.types import Example, Mode
 
 OWN = "clapnq-dev"

@@ -28,8 +28,8 @@ import numpy as np
 from ingest.languages.sentences import sentences
 from rag.app import App
 from rag.ask import Answering, Done, Question, stream
-from rag.batches import Origin
 from rag.config import load
+from rag.corpus.batches import Origin
 from rag.interpreter import tune
 from rag.types import CancelToken, Event, Finish, GenerationSettings, Message, Prompt, Text, Usage
 

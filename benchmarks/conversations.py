@@ -1,5 +1,5 @@
 """Follow-up questions: what is found when they are searched for as they are, resolved by the rules of
-rag/conversation.py, or joined to every question before them.
+rag/answers/conversation.py, or joined to every question before them.
 
 Run: python benchmarks/conversations.py [--data FOLDER] [--out NAME]
 
@@ -20,10 +20,10 @@ from pathlib import Path
 
 from measuring import DATA, ROOT, rag, run, write
 
+from rag.answers.conversation import Turn, standalone
 from rag.app import App, opening
 from rag.ask import Question, answer
 from rag.config import load
-from rag.conversation import Turn, standalone
 from rag.search import Search, search
 from rag.types import Passage
 

@@ -23,19 +23,19 @@ from measuring import write
 from sqlalchemy import insert
 
 from rag.access import Access
+from rag.indexes.snapshots import Indexes
+from rag.indexes.tails import Only
 from rag.search import OpenCollection, Search, search
-from rag.snapshots import Indexes
 from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store import writing
 from rag.store.checks import stored_text
 from rag.store.collections import Collection
 from rag.store.database import Database, now
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.tables import chunks, contents, documents
 from rag.store.tables import vectors as vector_rows
 from rag.store.vectors import CollectionFeed, pack
-from rag.tails import Only
 from rag.types import Bitmap, Metadata, Principal, Vectors
 
 SHARES = (0.5, 0.05, 0.005, 0.0002)

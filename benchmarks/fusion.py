@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from rag import config
 from rag.app import opening
 from rag.evaluate import read_folder
-from rag.fusion import ceiling, shares
-from rag.metrics import by_query
+from rag.evaluation.metrics import by_query
+from rag.evaluation.significance import mean, paired
+from rag.rankings.fusion import ceiling, shares
 from rag.search import Fusion
-from rag.significance import mean, paired
 from rag.store import documents as document_store
 from rag.types import Example, Hit
 

@@ -23,10 +23,10 @@ import numpy as np
 from corpora import FOLDER
 from measuring import write
 
+from rag.indexes.tails import Only
 from rag.keywords import exact
 from rag.keywords.analysis import analyse
 from rag.keywords.asked import Asked, asked
-from rag.tails import Only
 from rag.types import Bitmap, Ids
 
 BATCH = 4_096

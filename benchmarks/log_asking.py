@@ -13,9 +13,9 @@ import numpy as np
 from log_made import BEGAN, MODELS, SPAN, sentences
 
 from rag.store import interactions as log
-from rag.store import tags as tag_store
 from rag.store.database import Connection, Database
 from rag.store.interactions import Query, ScoreRange
+from rag.store.log import tags as tag_store
 
 PAGE = 50
 Times = tuple[float, float]  # milliseconds by the clock, and of processor time

@@ -168,11 +168,12 @@ def in_memory(texts: Sequence[str]) -> Found:
 
 
 def in_sqlite(texts: Sequence[str], folder: Path) -> Found:
-    """rag.store.near from texts to verified pairs; stored texts are read back from the same database."""
+    """rag.store.duplicates.near from texts to verified pairs; stored texts are read back from the same database."""
     from sqlalchemy import Connection, insert, select
 
     from rag.embedders.hashing import Hashing
-    from rag.store import collections, database, near
+    from rag.store import collections, database
+    from rag.store.duplicates import near
     from rag.store.tables import contents
 
     opened = database.connect(f"sqlite:///{folder / 'rag.db'}")

@@ -29,8 +29,8 @@ from rag.api.serve import environment
 from rag.app import App, opening
 from rag.config import Settings
 from rag.corpus import Arrival, Origin
-from rag.runs import METRICS, averaged, judged
-from rag.runs import figures as with_intervals
+from rag.evaluation.runs import METRICS, averaged, judged
+from rag.evaluation.runs import figures as with_intervals
 from rag.store import evaluations as evaluation_store
 from rag.store import experiments as experiment_store
 from rag.store.experiments import Answered, Configured

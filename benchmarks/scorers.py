@@ -21,11 +21,12 @@ import measuring
 import numpy as np
 
 from ingest.languages.sentences import sentences
-from rag import embedders, references, scorers
+from rag import embedders, scorers
 from rag.citations import cite
+from rag.evaluation import references
 from rag.language import beginnings
+from rag.rankings.wrapped import Recalling
 from rag.types import Answer, Embedder, Example, Hit, Interaction, Models, Part, Passage, Usage
-from rag.wrapped import Recalling
 
 ANSWERS = 20
 WORDS = 200

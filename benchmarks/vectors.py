@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from measuring import ROOT, write
 
-from rag.tails import Only
+from rag.indexes.tails import Only
 from rag.types import Bitmap
 from rag.vectors import faiss
 

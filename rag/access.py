@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag.store.collections import position as read_position
-from rag.store.columns import Columns
 from rag.store.database import Connection
-from rag.store.filters import Filter
+from rag.store.filters.columns import Columns
+from rag.store.filters.tree import Filter
 from rag.store.permitted import (
     Predicate,
     came_and_went,

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.access import Access
-from rag.beside import Beside
 from rag.config import Settings, overruled
 from rag.engines import Engines
 from rag.errors import NotFound, StoreNotReady
 from rag.folders import make_folder
+from rag.rankings.beside import Beside
 from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store.collections import Collection
@@ -41,15 +41,15 @@ from rag.types import (
 
 if TYPE_CHECKING:
     from ingest.reading.pool import Pool
+    from rag.answers.confidence import Abstaining
     from rag.ask import Answering
-    from rag.confidence import Abstaining
     from rag.corpus import Corpus
+    from rag.indexes.snapshots import Indexes
     from rag.insight.spans import Spans
     from rag.insight.topics import QuestionVectors
-    from rag.outbox import Counted, Outcome
-    from rag.outgoing import Outgoing
+    from rag.outgoing.outbox import Counted, Outcome
+    from rag.outgoing.wanted import Outgoing
     from rag.search import Fusion, OpenCollection, Refining, Search
-    from rag.snapshots import Indexes
     from rag.types import Passage, Prompt, Vectors
     from rag.why import Why
 
@@ -178,7 +178,7 @@ class App:
 
     def indexes(self, collection: Collection) -> "Indexes":
         """The indexes of a collection, shared by all threads of this process."""
-        from rag.snapshots import Indexes
+        from rag.indexes.snapshots import Indexes
 
         key = (collection.id, collection.fingerprint)
         with self._lock:
@@ -238,8 +238,8 @@ class App:
     def trying(self, name: str | None = None) -> "Iterator[Corpus]":
         """A collection open for writing of which nothing stays. It embeds nothing, unless duplicates of meaning are
         looked for; vectors that are not needed all are one."""
+        from rag.rankings.wrapped import Unembedded
         from rag.store.trial import trial
-        from rag.wrapped import Unembedded
 
         with trial(self.database) as database:
             corpus = self._corpus_in(database, name, TENANT)
@@ -264,7 +264,7 @@ class App:
 
     def _dedup(self) -> dict[str, MetadataValue]:
         """The policies on duplicates of a new collection."""
-        from rag.store.policies import DEFAULTS
+        from rag.store.duplicates.policies import DEFAULTS
 
         return {name: getattr(self.settings, name) for name in DEFAULTS}
 
@@ -304,7 +304,7 @@ class App:
         while where many are told at once; nobody's answer hangs on it."""
         webhook = self.outboxes().webhook
         if webhook is not None:
-            from rag.webhooks import Rescored
+            from rag.outgoing.webhooks import Rescored
 
             webhook.put(Rescored(entry, tuple(new)), wait_s=PATIENCE_S)
 
@@ -313,7 +313,7 @@ class App:
         that cannot work."""
         with self._lock:
             if self._outboxes is None:
-                from rag.outgoing import outboxes
+                from rag.outgoing.wanted import outboxes
 
                 self._outboxes = outboxes(self.settings, self._counted)
             return self._outboxes
@@ -345,8 +345,8 @@ class App:
         reranker: str | None = None,
     ) -> "Why":
         """What became of a document when this is asked, up to the prompt of the settings' generator and template."""
+        from rag.answers.telling import fitted
         from rag.prompt import pack
-        from rag.telling import fitted
         from rag.why import why
 
         template = self.template(tenant_id=asker.tenant_id)
@@ -412,7 +412,7 @@ class App:
         """When a question is refused: as `asked` (mode, abstain, abstain_threshold; None for what is not), else as was
         calibrated for the collection, else as the settings say. None where nothing tells; with `never` the confidence
         is told, and nothing refused."""
-        from rag.confidence import Abstaining, default, kept
+        from rag.answers.confidence import Abstaining, default, kept
 
         settings = overruled(self.settings, asked or {}, "the request")
         found = self._collection_if_any(name, tenant_id)

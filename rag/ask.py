@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rag.answers.telling import Answering as Answering
+from rag.answers.telling import Origin, Telling
+from rag.answers.telling import Question as Question
 from rag.errors import RagError
 from rag.store import interactions as interaction_store
 from rag.store.database import Database, now
-from rag.telling import Answering as Answering
-from rag.telling import Origin, Telling
-from rag.telling import Question as Question
 from rag.types import CancelToken, Interaction, Principal, Prompt, Text
 
 LONGEST_REFUSED = 10_000  # characters of a refused question that are kept: it may be refused for its length

@@ -1,7 +1,8 @@
 """From an answer's text to checked citations: each sentence, the passage that supports it best, and where; pure.
 
-Markers like [1], [1, 2] or [1][2] are read as claims, not as facts: a number that no passage has is not believed, and
-a marked passage is compared with the sentence like any other. A sentence without markers, or whose marked passages do
+Markers like [1], [1, 2] or [1][2] are read as claims, not as facts: a number that no passage has is not believed, a
+number in brackets that is quoted from a passage is none, and a marked passage is compared with the sentence like any
+other. A sentence without markers, or whose marked passages do
 not support it, is compared with all passages.
 """
 
@@ -33,7 +34,7 @@ def cite(answer_text: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     if is_abstention(answer_text):
         return ()
     found: list[Citation] = []
-    for claim in claims(answer_text):
+    for claim in claims(answer_text, [passage.text for passage in passages]):
         found.extend(_of_claim(claim, passages))
     return tuple(found)
 

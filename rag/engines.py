@@ -36,7 +36,7 @@ class Engines:
     def embedder(self, settings: Settings) -> Embedder:
         """The settings' embedder; further settings are given the one that is open."""
         from rag import embedders
-        from rag.wrapped import Recalling
+        from rag.rankings.wrapped import Recalling
 
         with self._lock:
             if self.embedding is None:

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ingest.languages.sentences import sentences
+from rag.answers.confidence import Abstaining
 from rag.ask import Answering, Question, answer
-from rag.confidence import Abstaining
 from rag.errors import WrongUsage
+from rag.rankings.wrapped import Embedded
 from rag.search import MAX_K, Found, Fusion, OpenCollection, Refining, Search, search
 from rag.store import documents as document_store
 from rag.store.database import Database
 from rag.support import MARKER
 from rag.types import Embedder, Example, GenerationSettings, Interaction, Mode, Passage, Principal, Reranker, Scorer
-from rag.wrapped import Embedded
 
 EVERYDAY = 10  # passages of the search that is timed, as `rag search` looks for when it is told no other number
 QUERIES_AT_ONCE = 64  # questions that are embedded together
@@ -67,18 +67,18 @@ def read_folder(path: Path) -> Folder:
     for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
         if not (path / name).is_file():
             raise WrongUsage(f"{path} is no BEIR folder: {name} is missing")
-    queries = {str(line["_id"]): str(line["text"]) for _, line in _lines(path / "queries.jsonl", "_id", "text")}
+    queries = _queries(path / "queries.jsonl")
     grades = _judgements(path / "qrels" / "test.tsv")
     if unknown := grades.keys() - queries.keys():
         raise WrongUsage(f"{path / 'qrels' / 'test.tsv'} judges the query {min(unknown)!r}, which queries.jsonl lacks")
     gold = _gold(path / "answers.jsonl") if (path / "answers.jsonl").is_file() else {}
+    asked = {key: text for key, text in queries.items() if key in grades or key in gold}
+    for key, text in asked.items():
+        if not text.strip():
+            raise WrongUsage(f"{path / 'queries.jsonl'}: the text of the query {key!r}, which is judged, is empty")
     return Folder(
         path,
-        tuple(
-            Example(key, text, gold.get(key, ()), grades.get(key, {}))
-            for key, text in queries.items()
-            if key in grades or key in gold
-        ),
+        tuple(Example(key, text, gold.get(key, ()), grades.get(key, {})) for key, text in asked.items()),
     )
 
 
@@ -89,7 +89,7 @@ def _lines(path: Path, *needed: str) -> Iterator[tuple[int, Mapping[str, object]
             value = json.loads(line)
         except ValueError as error:
             raise WrongUsage(f"{path}, line {number}: this is not JSON: {error}") from error
-        if not isinstance(value, dict) or not all(name in value for name in needed):
+        if not isinstance(value, dict) or any(value.get(name) is None for name in needed):
             raise WrongUsage(f"{path}, line {number}: expected an object with {', '.join(needed)}")
         if any(_unwritable(str(value[name])) for name in needed):
             raise WrongUsage(f"{path}, line {number}: NUL and lone surrogates are no text")
@@ -112,6 +112,16 @@ def _unwritable(text: str) -> bool:
     return "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def _queries(path: Path) -> dict[str, str]:
+    queries: dict[str, str] = {}
+    for number, line in _lines(path, "_id", "text"):
+        key = str(line["_id"])
+        if key in queries:
+            raise WrongUsage(f"{path}, line {number}: the query {key!r} was there before")
+        queries[key] = str(line["text"])
+    return queries
+
+
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
     grades: dict[str, dict[str, int]] = {}
     for number, line in _numbered(path):
@@ -122,9 +132,14 @@ def _judgements(path: Path) -> dict[str, dict[str, int]]:
             query, document, grade = fields
             if _unwritable(line):
                 raise ValueError
-            grades.setdefault(query, {})[document] = int(grade)
+            value = int(grade)
         except ValueError as error:
             raise WrongUsage(f"{path}, line {number}: expected query-id, corpus-id and a whole score") from error
+        if grades.setdefault(query, {}).setdefault(document, value) != value:
+            raise WrongUsage(
+                f"{path}, line {number}: for the query {query!r} the document {document!r} was judged "
+                f"{grades[query][document]} before"
+            )
     return grades
 
 

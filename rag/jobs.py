@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 
 from ingest.errors import IngestError, Refused, Unreadable
 from ingest.types import Source
-from rag import sync as syncing
 from rag.app import App
 from rag.config import overruled
 from rag.corpus import Arrival, Corpus, Origin, Progress
+from rag.corpus import sync as syncing
 from rag.errors import Conflict, NotFound, NotReady
 from rag.store import collections as collection_store
 from rag.store import datasets as dataset_store
@@ -31,7 +31,7 @@ from rag.store.writing import Record
 from rag.types import Metadata, MetadataValue, Principal
 
 if TYPE_CHECKING:
-    from rag.gating import Demand
+    from rag.evaluation.gating import Demand
 
 log = logging.getLogger(__name__)
 
@@ -234,8 +234,8 @@ def ask_sync(connection: Connection, principal: Principal, stored: StoredSync) -
 
 def synthesize(task: Task) -> Metadata:
     """Make a version of a dataset of questions from the documents of the job's collection."""
+    from rag.evaluation.synthesizing import By, make
     from rag.exports.splits import Shares
-    from rag.synthesizing import By, make
 
     payload, job = task.job.payload, task.job
     train, validation, test = cast(list[float], payload["shares"])
@@ -263,7 +263,7 @@ def ask_synthesis(
     by: str,
     shares: tuple[float, float, float],
 ) -> Job:
-    """Ask for a dataset of questions that nobody asked; see rag.synthesizing. Raises WrongUsage for its name."""
+    """Ask for a dataset of questions that nobody asked; see `synthesizing`. Raises WrongUsage for its name."""
     dataset_store.check_name(name)
     payload: Metadata = {"name": name, "questions": questions, "by": by, "shares": [*shares]}
     return job_store.enqueue(
@@ -273,9 +273,9 @@ def ask_synthesis(
 
 def gate(task: Task) -> Metadata:
     """Put a dataset's questions to the present settings, and hold what came of it: the gate, with its report."""
-    from rag import gating
-    from rag.gate import markdown
-    from rag.questions import of_dataset
+    from rag.evaluation import gating
+    from rag.evaluation.gate import markdown
+    from rag.evaluation.questions import of_dataset
     from rag.shapes.gates import gate_json
 
     payload, job, asker = task.job.payload, task.job, _asker(task.job)
@@ -308,8 +308,8 @@ def ask_gate(
     """Ask for a gate over a dataset, after all was checked that can be without asking a question; `settings` and
     `fusing` (fusion, alpha, rrf_k, depth) stand for those of the installation. Raises what a gate raises before it
     begins, and NotFound."""
-    from rag import gating
-    from rag.questions import GATING, chosen, of_dataset
+    from rag.evaluation import gating
+    from rag.evaluation.questions import GATING, chosen, of_dataset
 
     overruled(app.settings, settings, "the gate")
     wanted = chosen(splits, GATING)
@@ -337,8 +337,8 @@ def ask_gate(
 
 
 def _demand(payload: Metadata, job_id: int) -> "Demand":
-    from rag.gate import Bound
-    from rag.gating import Demand
+    from rag.evaluation.gate import Bound
+    from rag.evaluation.gating import Demand
 
     bounds = cast(list[tuple[str, float | None, float | None]], payload["bounds"])
     return Demand(
@@ -355,7 +355,7 @@ def _demand(payload: Metadata, job_id: int) -> "Demand":
 
 def _kept_before(task: Task, name: str) -> bool:
     """Whether this very job has kept the run of this name already, and was cut short behind that."""
-    from rag.measuring import stored
+    from rag.evaluation.measuring import stored
 
     try:
         return stored(task.app.database, task.job.tenant_id, name)[0].run.settings.get("job") == task.job.id

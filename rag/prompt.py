@@ -16,11 +16,11 @@ from itertools import accumulate
 from pathlib import Path
 
 from ingest.languages.sentences import sentences
-from rag import templating
+from rag.answers import templating
+from rag.answers.injection import commands, disarmed
+from rag.answers.templating import fence
 from rag.errors import TooMuch
-from rag.injection import commands, disarmed
 from rag.support import ABSTENTION, MARKER, is_abstention
-from rag.templating import fence
 from rag.types import Cut, LeftOut, Message, Passage, Prompt, Template
 
 __all__ = ["ABSTENTION", "BUILT_IN", "built_in", "built_ins", "fence", "is_abstention", "pack", "render"]

@@ -8,12 +8,12 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from rag.beside import ALONE, Beside
 from rag.errors import WrongSetting
-from rag.fusion import Context, Span, ceiling, grouped, parts_of, placed, rrf, shares, stretched, weighted
 from rag.keywords.analysis import analyse as analyse_text
 from rag.keywords.bm25 import Statistics
-from rag.rankings import Scores, find, ids_of
+from rag.rankings.arrays import Scores, find, ids_of
+from rag.rankings.beside import ALONE, Beside
+from rag.rankings.fusion import Context, Span, ceiling, grouped, parts_of, placed, rrf, shares, stretched, weighted
 from rag.types import Embedder, Ids, Permitted, Ranking, Reranker, Retriever, Vectors
 from rag.vectors.finalists import cosines
 

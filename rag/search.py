@@ -9,26 +9,28 @@ from typing import Literal, get_args
 import numpy as np
 
 from rag.access import Access, PermittedChunks
-from rag.beside import ALONE, Beside
 from rag.errors import WrongUsage
-from rag.index_views import View
+from rag.indexes.snapshots import Indexes
+from rag.indexes.tails import Only
+from rag.indexes.views import View
 from rag.keywords.asked import Asked
 from rag.keywords.asked import asked as question_asked
 from rag.keywords.bm25 import idf
-from rag.neighbours import widened
-from rag.rankings import columns, ids_of
+from rag.rankings.arrays import columns, ids_of
+from rag.rankings.beside import ALONE, Beside
+from rag.rankings.neighbours import widened
+from rag.rankings.stages import Stage, Trail
+from rag.rankings.wrapped import Embedded
 from rag.retrieve import DEEPEST, Dense, Diverse, Fused, Keyword, Owners, PerDocument, Reranked, Standing
-from rag.snapshots import Indexes
-from rag.stages import Stage, Trail
-from rag.store import alike, surroundings
 from rag.store import documents as document_store
-from rag.store.alike import Alike
+from rag.store import surroundings
 from rag.store.collections import Collection
 from rag.store.collections import position as read_position
 from rag.store.database import Connection, Database
-from rag.store.filters import Filter
+from rag.store.duplicates import alike
+from rag.store.duplicates.alike import Alike
+from rag.store.filters.tree import Filter
 from rag.store.membership import Membership
-from rag.tails import Only
 from rag.types import (
     Bitmap,
     Embedder,
@@ -44,7 +46,6 @@ from rag.types import (
     Retriever,
 )
 from rag.vectors.finalists import repeated
-from rag.wrapped import Embedded
 
 MAX_K = 1000
 MAX_NEIGHBOURS = 10

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from ingest.languages.sentences import sentences
@@ -28,6 +29,7 @@ CONFLICT = 0.4  # factor for a contradiction
 SUPPORTED = 0.75  # support from which a sentence counts as supported
 PARTLY = 0.45  # … and as partly supported
 _TELLING: dict[Verdict, int] = {"supported": 0, "partly": 0, "contradicted": 1, "unsupported": 2}
+BESIDE = 4  # words by which a number in brackets is known as quoted
 SPAN_SENTENCES = 3  # the longest span that is offered as evidence
 NEAR = 0.6  # of what the best text holds of a sentence, others must hold so much to be judged
 TIE = 0.1  # what the share of all words counts beside that of the content words when a span is chosen
@@ -208,19 +210,73 @@ def without_markers(answer: str) -> str:
     return MARKER.sub("", answer)
 
 
+def claims(answer: str, texts: Sequence[str] = ()) -> tuple[Claim, ...]:
+    """The sentences of an answer with what they mark; a marker belongs to the last sentence that begins before it.
+
+    texts: those that the answer may quote. A number in brackets that is quoted with the words beside it, as a paper
+    names its sources, is no marker and stays in its sentence.
+    """
+    return tuple(
+        Claim(start, end, INSERTION.sub("", _without(answer, start, end, marks)), _numbers(marks))
+        for (start, end), marks in _marked(answer, tuple(texts))
+    )
+
+
+def markers(answer: str, texts: Sequence[str] = ()) -> tuple[re.Match[str], ...]:
+    """The markers of an answer, in order, without what it quotes of the texts."""
+    return tuple(mark for _, marks in _marked(answer, tuple(texts)) for mark in marks)
+
+
 @lru_cache(maxsize=64)  # citations and scorers ask for those of one answer in turn
-def claims(answer: str) -> tuple[Claim, ...]:
-    """The sentences of an answer with what they mark; a marker belongs to the last sentence that begins before it."""
+def _marked(answer: str, texts: tuple[str, ...]) -> tuple[tuple[tuple[int, int], tuple[re.Match[str], ...]], ...]:
+    """The sentences of an answer, each with its markers."""
     spans = sentences(MARKER.sub(lambda match: " " * len(match.group()), answer))  # same offsets, markers unseen
-    numbers: list[list[int]] = [[] for _ in spans]
+    found: list[list[re.Match[str]]] = [[] for _ in spans]
     for match in MARKER.finditer(answer):
         before = [i for i, (start, _) in enumerate(spans) if start < match.end()]
         if spans:
-            numbers[before[-1] if before else 0].extend(marked_numbers(match.group()))
+            found[before[-1] if before else 0].append(match)
     return tuple(
-        Claim(start, end, INSERTION.sub("", without_markers(answer[start:end])), tuple(dict.fromkeys(marks)))
-        for (start, end), marks in zip(spans, numbers, strict=True)
+        (span, tuple(one for one in marks if not _is_quoted(answer, span[0], one, one is marks[-1], texts)))
+        for span, marks in zip(spans, found, strict=True)
     )
+
+
+def _is_quoted(answer: str, start: int, marker: re.Match[str], last: bool, texts: Sequence[str]) -> bool:
+    """Whether a text has a marker's words and the marker itself. The last of a sentence that names such texts only is
+    one all the same."""
+    before, after = answer[start : marker.start()], answer[marker.end() :]
+    told = [_ending(before), _ending(MARKER.sub("", before))]  # a marker of ours may have come between
+    parts = {words + marker.group() for words in told if words}
+    if opening := _opening(after):
+        parts.add(marker.group().strip() + opening)
+    holding = {number for number, text in enumerate(texts, 1) if any(part in text for part in parts)}
+    return bool(holding) and not (last and holding.issuperset(marked_numbers(marker.group())))
+
+
+def _ending(text: str) -> str:
+    """The last few words of a text as they stand there; "" where it has fewer than two."""
+    starts = [word.start() for word in re.finditer(r"\S+", text)][-BESIDE:]
+    return text[starts[0] :] if len(starts) > 1 else ""
+
+
+def _opening(text: str) -> str:
+    """The first few words of a text as they stand there; "" where it has fewer than two."""
+    ends = [word.end() for word in islice(re.finditer(r"\S+", text), BESIDE)]
+    return text[: ends[-1]] if len(ends) > 1 else ""
+
+
+def _without(answer: str, start: int, end: int, marks: Sequence[re.Match[str]]) -> str:
+    """A sentence without its markers."""
+    text = answer[start:end]
+    for mark in reversed(marks):
+        if start <= mark.start() < end:
+            text = text[: mark.start() - start] + text[mark.end() - start :]
+    return text
+
+
+def _numbers(marks: Sequence[re.Match[str]]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(number for mark in marks for number in marked_numbers(mark.group())))
 
 
 # ── where the evidence stands ───────────────────────────────────────────────────────────────────────────────────────

@@ -301,7 +301,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A prompt template: what a model is told around the question, in Jinja2; see rag/templating.py."""
+    """A prompt template: what a model is told around the question, in Jinja2; see rag/answers/templating.py."""
 
     name: str
     text: str

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import NotFound
-from rag.index_views import View
+from rag.indexes.views import View
 from rag.keywords.asked import Asked
 from rag.keywords.asked import asked as question_asked
+from rag.rankings.stages import Stage
 from rag.search import Found, OpenCollection, Search, check, deep, holding, search
-from rag.stages import Stage
 from rag.store import whereabouts
 from rag.store.database import Connection
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.permitted import Predicate
 from rag.store.whereabouts import StandIn, Whereabouts
 from rag.types import Ids, Part, Passage, Permitted, Principal, Prompt, Reranker, Vectors
@@ -43,7 +43,13 @@ Pack = Callable[[Sequence[Passage]], Prompt]
 """The prompt of the passages that it has room for."""
 
 BLOCK = 4096  # vectors compared at once
-STAGES: tuple[Literal["fused", "rerank", "diverse"], ...] = ("fused", "rerank", "diverse")
+STAGES: Mapping[Literal["fused", "rerank", "per_document", "diverse"], str] = {
+    "fused": "fusion",
+    "rerank": "the reranker",
+    "per_document": "the limit per document",
+    "diverse": "diversity",
+}
+"""The stages behind the rankings in their order, and what people call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ def why(
         answer = Why(one.id, one.uri, one.external_id, one.title, "found", "")
         lost = _outside(connection, one, answer, asker, seen, at, asked)
         if lost is not None:
+            if lost.stage == "filtered":  # a field that no document has is an error here as well
+                opened.access.permitted(connection, asker, opened.collection.id, asked.where)
             return lost
         mine = whereabouts.chunks_at(connection, one.content_id, at)
         if one.own_content_id is not None:
@@ -326,17 +334,20 @@ def _shown(answer: Why, shown: Sequence[tuple[int, Passage]], own: set[int], fou
 
 
 def _fell(parts: Mapping[str, Part], arms: Sequence[_Arm], asked: Search) -> tuple[Cause, str]:
-    """The stage after which a candidate no longer was among the first k; "cut" when it never was."""
-    before = [part.rank for name, part in parts.items() if name in ("dense", "bm25")]
-    best, came = min(before), "a ranking"
-    for stage in STAGES:
+    """The last stage that put a candidate out of the first k; "cut" when it never was among them."""
+    lost: tuple[Cause, str] | None = None
+    before, came = min(part.rank for name, part in parts.items() if name in ("dense", "bm25")), "a ranking"
+    for stage, called in STAGES.items():
         if stage not in parts:
             continue
         rank = parts[stage].rank
-        if best <= asked.k < rank:
-            done = {"fused": "fusion", "rerank": "the reranker", "diverse": "diversity"}[stage]
-            return stage, f"{done} put it from place {best} of {came} to {rank}, and {asked.k} are shown"
-        best, came = rank, {"fused": "fusion", "rerank": "the reranker", "diverse": "diversity"}[stage]
+        if rank <= asked.k:
+            lost = None  # a later stage brought it back
+        elif before <= asked.k and stage != "per_document":  # that one only moves up what it leaves
+            lost = stage, f"{called} put it from place {before} of {came} to {rank}, and {asked.k} are shown"
+        before, came = rank, called
+    if lost is not None:
+        return lost
     last = [*parts.values()][-1].rank
     ranks = ", ".join(map(_told, (arm.told for arm in arms)))
     return "cut", f"it is in place {last}, and {asked.k} are shown ({ranks})"

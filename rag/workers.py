@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rag import reviewing
 from rag.app import App
 from rag.corpus import Progress
 from rag.errors import NotReady, RagError
 from rag.jobs import KINDS, Kind, Task, Unfinished
-from rag.store import forgetting, leases
+from rag.reviews import filling as reviewing
 from rag.store import jobs as job_store
+from rag.store import leases
 from rag.store.jobs import Advance, Job
 from rag.store.leases import Lease, LeaseLost
+from rag.store.log import forgetting
 
 log = logging.getLogger(__name__)
 

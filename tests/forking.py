@@ -73,6 +73,35 @@ while True:
 """
 
 
+# For `-c`: the real command line, killed from inside, right after the n-th commit or just before it: a kill from
+# outside would land wherever the machine's load puts it, and mostly miss. Its arguments: n, "before" or "after", the
+# documents and removals of one transaction (0: as many as ever), and those of `rag`.
+KILLER = """
+import os, signal, sys
+from contextlib import contextmanager
+from rag.store.database import Database
+left, before, size = int(sys.argv[1]), sys.argv[2] == "before", int(sys.argv[3])
+write = Database.write
+@contextmanager
+def killing(self):
+    global left
+    with write(self) as connection:
+        yield connection
+        left -= 1
+        if left == 0 and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+Database.write = killing
+if size:
+    import rag.corpus.batches, rag.corpus.sync
+    rag.corpus.batches.BATCH_DOCUMENTS = rag.corpus.sync.RETIRED_SOURCES = size
+from rag.cli import main
+sys.argv = ["rag", *sys.argv[4:]]
+main()
+"""
+
+
 class Forked:
     """A command at work. It stays a child of the server, so that its number is nobody else's until it is waited for."""
 

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.types import CountTokens
-from rag import injection, scorers
+from rag import scorers
+from rag.answers import injection
 from rag.checks import numbers
 from rag.embedders import hashing
+from rag.rankings.wrapped import Recalling
 from rag.scorers.answer_relevancy import AnswerRelevancy
 from rag.types import Embedder, Vectors
-from rag.wrapped import Recalling
 
 
 class Counting:

@@ -10,15 +10,15 @@ import pytest
 
 from rag import embedders, scorers
 from rag.access import Access
+from rag.answers.confidence import DEFAULTS, Abstaining
 from rag.ask import Answering, Done, Question, Started, ask, stream
-from rag.confidence import DEFAULTS, Abstaining
 from rag.corpus import Corpus, Origin, open_corpus
 from rag.errors import GeneratorFailed, WrongUsage
+from rag.indexes.snapshots import Indexes
 from rag.search import OpenCollection, Search, search
-from rag.snapshots import Indexes
 from rag.store import interactions as interaction_store
 from rag.store.database import Database
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.interactions import Query
 from rag.store.surroundings import embedded_texts
 from rag.store.vectors import CollectionFeed, of_chunks

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rag.beside import ALONE, Beside
+from rag.rankings.beside import ALONE, Beside
 
 PATIENCE_S = 30.0
 

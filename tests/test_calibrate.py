@@ -8,12 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.answers.confidence import FEATURES, KEPT, Model
 from rag.api.application import create
 from rag.app import opening
-from rag.calibrate import Judged, Point, auroc, below_refused, calibrate, curve, fit, for_precision, interval, refitted
-from rag.calibrate import aurc as area
-from rag.confidence import FEATURES, KEPT, Model
 from rag.errors import WrongUsage
+from rag.evaluation.calibrate import (
+    Judged,
+    Point,
+    auroc,
+    below_refused,
+    calibrate,
+    curve,
+    fit,
+    for_precision,
+    interval,
+    refitted,
+)
+from rag.evaluation.calibrate import aurc as area
 from rag.types import Example
 from tests.api import OTTERS, client, small
 from tests.cli_house import House, build

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rag.answers.telling import Telling
 from rag.cli import chat
-from rag.telling import Telling
 from rag.types import Event, Finish, Text
 from tests.cli_house import House, Result, build
 

@@ -39,6 +39,14 @@ def test_every_form_of_marker_is_read() -> None:
         assert [c.passage for c in cite(answer, PASSAGES) if c.marked] == [1, 2]
 
 
+def test_what_a_document_cites_is_no_source_of_the_answer() -> None:
+    paper = passage("Transformers beat recurrent networks on translation [2]. They need much memory.")
+    answer = "Transformers beat recurrent networks on translation [2] [1]."
+    citation = only(cite(answer, (paper, passage(BEES))))
+    assert (citation.passage, citation.marked, citation.verdict) == (1, True, "supported")
+    assert citation.quote == "Transformers beat recurrent networks on translation [2]."
+
+
 def test_an_unmarked_sentence_is_matched_too() -> None:
     citation = only(cite("Ultraviolet light is what they see.", PASSAGES))
     assert (citation.passage, citation.marked, citation.verdict) == (2, False, "supported")

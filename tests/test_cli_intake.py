@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from rag.cli import dedup
-from rag.store.policies import LEVELS, Policy
+from rag.store.duplicates.policies import LEVELS, Policy
 from tests.cli_house import House, build
 
 LONG = " ".join(f"word{number}" for number in range(120))

@@ -15,7 +15,7 @@ from rag.api.models.searching import Searching, SearchRequest, WhyRequest
 from rag.app import App, opening
 from rag.client import Asking, Client, How
 from rag.errors import NotFound, NotPermitted, WrongFilter, WrongUsage
-from rag.runs import judged
+from rag.evaluation.runs import judged
 from rag.store import evaluations as evaluation_store
 from rag.store import syncs as sync_store
 from rag.store.syncs import Follows, Location

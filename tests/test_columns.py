@@ -17,10 +17,10 @@ from rag.store import collections as collection_store
 from rag.store import documents as document_store
 from rag.store import writing
 from rag.store.collections import Collection
-from rag.store.columns import Columns
 from rag.store.database import Connection, Database
-from rag.store.fields import CUT, Dictionary
-from rag.store.filters import Filter
+from rag.store.filters.columns import Columns
+from rag.store.filters.fields import CUT, Dictionary
+from rag.store.filters.tree import Filter
 from rag.store.permitted import Predicate, permitted_ids, require_known
 from rag.store.prepared import Prepared, Rows
 from rag.store.tables import chunks, contents, documents

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag import confidence
-from rag.confidence import DEFAULTS, FEATURES, Abstaining, Model, Weighed, default, kept, refuses, weigh
+from rag.answers import confidence
+from rag.answers.confidence import DEFAULTS, FEATURES, Abstaining, Model, Weighed, default, kept, refuses, weigh
 from rag.support import ABSTENTION, is_abstention
 from rag.types import Hit, Mode, Part, Passage, Place
 
@@ -61,6 +61,17 @@ def test_the_best_of_the_first_passages_is_judged() -> None:
     found = weigh("Who read the dance of bees?", [passage(TOWER, 2, dense=0.3), bees], (), Words())
     assert [word.text for word in found.words] == ["read", "dance", "bees"]
     assert found.best == bees
+
+
+def test_function_words_are_not_looked_for_where_other_languages_keep_them() -> None:
+    """German keeps its function words, and "the" is none: no text in English would ever hold what is left of it."""
+    question = "Who must read the dance of the bees?"
+    for languages in (("en", "de"), ("en", "de", "fr", ""), ("en",)):
+        found = weigh(question, [passage(BEES, dense=0.6)], (), Words({"read": 3, "danc": 1, "bee": 3}, languages))
+        assert [word.text for word in found.words] == ["read", "dance", "bees"]
+        assert dict(zip(FEATURES, found.features, strict=True))["asked"] < 3
+    german = weigh("Wer muss den Tanz der Bienen lesen?", [], (), Words(languages=("en", "de")))
+    assert {"Tanz", "Bienen", "lesen"} <= {word.text for word in german.words}
 
 
 def test_a_list_of_links_is_no_prose_and_an_unknown_language_is_given_the_benefit() -> None:

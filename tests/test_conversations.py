@@ -12,12 +12,12 @@ from rag.errors import GeneratorFailed, NotFound, WrongUsage
 from rag.prompt import built_in
 from rag.search import OpenCollection
 from rag.store import collections as collection_store
-from rag.store import conversations as store
-from rag.store import forgetting
 from rag.store import interactions as interaction_store
 from rag.store.collections import Collection
 from rag.store.database import Database, now
 from rag.store.interactions import Query
+from rag.store.log import conversations as store
+from rag.store.log import forgetting
 from rag.types import GenerationSettings, Interaction, Message, Principal, Template
 from tests.test_ask import Speaking, corpus, embedder, opened, principal
 from tests.test_interactions import collection, interaction

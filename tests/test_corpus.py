@@ -11,13 +11,13 @@ from ingest.sources import from_text
 from rag import embedders
 from rag.corpus import Arrival, Corpus, Origin, Report, changed, open_corpus
 from rag.errors import WrongUsage
+from rag.rankings.wrapped import Unembedded
 from rag.store import collections as collection_store
 from rag.store.checks import collection_checks
 from rag.store.database import Database
 from rag.store.tables import chunks, contents, documents
 from rag.store.trial import trial
 from rag.types import Embedder
-from rag.wrapped import Unembedded
 
 ORIGIN = Origin("local")
 MB = 2**20

@@ -9,12 +9,14 @@ from sqlalchemy import func, select, update
 from rag.access import Access
 from rag.corpus import Corpus, Origin, Report, changed, open_corpus
 from rag.errors import Conflict, NotFound, WrongUsage
+from rag.indexes.snapshots import Indexes
 from rag.search import OpenCollection, Search, search
-from rag.snapshots import Indexes
 from rag.store import collections as collection_store
-from rag.store import near, review, writing
+from rag.store import writing
 from rag.store.checks import collection_checks
 from rag.store.database import Database, now
+from rag.store.duplicates import near
+from rag.store.duplicates import second_looks as review
 from rag.store.tables import chunks, contents, decisions, documents
 from rag.store.vectors import CollectionFeed
 from rag.types import Embedder, Metadata, MetadataValue, Passage, Principal

@@ -62,7 +62,7 @@ def test_the_best_passage_of_each_sentence_counts(folder: Path) -> None:
     a, b, c, d = scorer.probabilities(pairs)
     assert score is not None
     assert score.value == pytest.approx((max(a, b) + max(c, d)) / 2, abs=1e-6)
-    assert (score.name, score.identifier) == ("nli", "nli@1")
+    assert (score.name, score.identifier) == ("nli", "nli@2")
 
 
 def test_it_does_not_apply_to_abstentions_nor_without_passages(folder: Path) -> None:

@@ -15,8 +15,8 @@ from rag.app import App, opening
 from rag.cli.evaluation import with_default
 from rag.config import Settings
 from rag.errors import Conflict, NotFound, WrongUsage
-from rag.metrics import by_query
-from rag.runs import compare, digest_of, first_relevant, judged, latency, rescored, worst
+from rag.evaluation.metrics import by_query
+from rag.evaluation.runs import compare, digest_of, first_relevant, judged, latency, rescored, worst
 from rag.store import collections as collection_store
 from rag.store import evaluations as store
 from rag.store.database import Database
@@ -294,6 +294,21 @@ def test_a_run_file_is_written_beside_the_run(house: House, tmp_path: Path) -> N
     assert result.code == 0, result
     assert file.read_text() == house("eval", "export", "filed").out
     assert house("eval", "remove", "filed").code == 0
+
+
+def test_what_fails_behind_the_work_says_where_the_run_is_kept(house: House, tmp_path: Path) -> None:
+    folder, file = write(tmp_path / "blanks"), tmp_path / "run.txt"
+    corpus = (folder / "corpus.jsonl").read_text()
+    (folder / "corpus.jsonl").write_text(corpus.replace('"_id": "etna"', '"_id": "mount etna"'))
+    (folder / "qrels" / "test.tsv").write_text("q1\tmount etna\t1\n")
+    asked = ("eval", str(folder), "--mode", "keyword", "--name", "blanks")
+    for flags in (("--run-file", str(file)), ("--against", "both")):
+        result = house(*asked, *flags)
+        kept = said(house, "show", "blanks")
+        assert (result.code, kept["queries"]) == (1, 1)
+        assert f"; here it is kept as run {kept['run_id']}, blanks" in result.err
+        assert house("eval", "remove", "blanks").code == 0
+    assert not file.exists(), "the id of a document holds a blank, which a run file cannot say"
 
 
 def test_a_run_file_of_something_else_is_refused(house: House, tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_gold_answers_may_be_plain_texts_and_none(tmp_path: Path) -> None:
         ("queries.jsonl", '{"_id": "q1"}\n', r"queries.jsonl, line 1: expected an object with _id, text"),
         ("queries.jsonl", "\n[1]\n", r"line 2: expected an object"),
         ("queries.jsonl", "{\n", r"line 1: this is not JSON"),
+        ("queries.jsonl", '{"_id": "q1", "text": null}\n', r"line 1: expected an object with _id, text"),
+        ("queries.jsonl", '{"_id": "q1", "text": "?"}\n' * 2, r"line 2: the query 'q1' was there before"),
         ("queries.jsonl", '\n{"_id": "q1", "text": "caf\udce9"}\n', r"line 2: this is not UTF-8"),
         (
             "answers.jsonl",
@@ -91,6 +93,11 @@ def test_gold_answers_may_be_plain_texts_and_none(tmp_path: Path) -> None:
         ("answers.jsonl", '{"_id": "q1", "answers": [{"answer": "Sicily"}]}\n', r"`answers` is a list of texts"),
         ("qrels/test.tsv", "q1\tetna\n", r"test.tsv, line 1: expected query-id"),
         ("qrels/test.tsv", "q1\tetna\thigh\n", r"test.tsv, line 1: expected query-id"),
+        (
+            "qrels/test.tsv",
+            "q1\tetna\t1\nq1\tetna\t2\n",
+            r"line 2: for the query 'q1' the document 'etna' was judged 1",
+        ),
         ("qrels/test.tsv", "q9\tetna\t1\n", r"judges the query 'q9', which queries.jsonl lacks"),
     ],
 )
@@ -98,6 +105,17 @@ def test_what_does_not_fit_is_named(tmp_path: Path, name: str, content: str, sai
     folder = write(tmp_path / "tiny")
     (folder / name).write_text(content, errors="surrogateescape")
     with pytest.raises(WrongUsage, match=said):
+        read_folder(folder)
+
+
+def test_a_judged_query_without_text_is_refused_and_one_that_nobody_judged_is_not(tmp_path: Path) -> None:
+    folder = write(tmp_path / "tiny")
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write('{"_id": "blank", "text": " "}\n')
+    assert [example.id for example in read_folder(folder).examples] == ["q1", "q2", "q3"]
+    with (folder / "qrels" / "test.tsv").open("a") as file:
+        file.write("blank\tetna\t1\n")
+    with pytest.raises(WrongUsage, match=r"queries\.jsonl: the text of the query 'blank', which is judged, is empty"):
         read_folder(folder)
 
 

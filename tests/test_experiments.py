@@ -13,10 +13,10 @@ from rag.app import opening
 from rag.config import Settings
 from rag.corpus import Arrival, Origin
 from rag.errors import RagError, WrongSetting, WrongUsage
-from rag.experimenting import run
-from rag.experiments import SETTINGS, configurations, digest_of, examples_of, read, table
+from rag.evaluation.significance import paired
+from rag.experiments.plans import SETTINGS, configurations, digest_of, examples_of, read, table
+from rag.experiments.running import run
 from rag.scorers.judge import Judge
-from rag.significance import paired
 from rag.store import experiments as store
 from rag.store import interactions as interaction_store
 from rag.store.collections import ensure_tenant

@@ -18,32 +18,33 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.answers.confidence import Abstaining, Model
 from rag.app import App, opening
 from rag.ask import Question, ask
-from rag.confidence import Abstaining, Model
 from rag.corpus import Origin
 from rag.errors import NotReady, WrongUsage
 from rag.evaluate import read_folder
+from rag.experiments.replay import Otherwise, replay
 from rag.exports import FORMS, beir, export, making
-from rag.exports.collect import Wanted
+from rag.exports.collect import Wanted, deduplicated
 from rag.exports.csv import COLUMNS, FORMULA, defused
 from rag.exports.records import Record, Shown, item_of, record_of
 from rag.exports.splits import ALL_TEST, Shares, check, grams_of, grouped, near_pairs, normal, similar, split
 from rag.store import collections as collection_store
 from rag.store import datasets as dataset_store
-from rag.store import forgetting
 from rag.store import interactions as interaction_store
-from rag.store import preferences as preference_store
-from rag.store import review_items as item_store
-from rag.store import review_queues as queue_store
-from rag.store import reviews as review_store
 from rag.store.database import Database
 from rag.store.datasets import SPLITS, NewVersion, Version
 from rag.store.interactions import Query
-from rag.store.preferences import Pair
-from rag.store.review_items import NewItem
-from rag.store.review_texts import Judged
-from rag.store.reviews import Said
+from rag.store.log import forgetting
+from rag.store.reviews import items as item_store
+from rag.store.reviews import preferences as preference_store
+from rag.store.reviews import queues as queue_store
+from rag.store.reviews import reviews as review_store
+from rag.store.reviews.items import NewItem
+from rag.store.reviews.preferences import Pair
+from rag.store.reviews.reviews import Said
+from rag.store.reviews.texts import Judged
 from rag.support import ABSTENTION
 from rag.types import Interaction
 from tests.api import OTTERS, TIDES, small
@@ -179,6 +180,24 @@ def test_an_answer_whose_words_were_erased_is_nobodys_worse_one(lab: Lab, tmp_pa
     tides = next(record for record in lab.records() if record.key == lab.asked["tides"].id)
     assert tides.worse == ()
     assert all(row["rejected"][0]["content"] for row in lab.export(tmp_path / "p", "preference")["test.jsonl"])  # type: ignore[index]
+
+
+def test_of_equal_answers_one_stays_with_all_that_were_liked_less() -> None:
+    rated = Record("1", "Is tea wet?", "human", answer="Yes.", rating=1.0, worse=("No.",))
+    preferred = Record("2", "is tea wet", "human", answer="yes", worse=("Perhaps.", "No."))
+    other = Record("3", "is tea wet", "human", answer="No.")
+    assert deduplicated([rated, preferred, other]) == [replace(rated, worse=("No.", "Perhaps.")), other]
+    assert deduplicated([preferred, replace(preferred, key="4", worse=())]) == [replace(preferred, key="4")]
+
+
+def test_a_replay_goes_where_the_conversation_goes_that_it_repeats(lab: Lab) -> None:
+    asker, answering = lab.app.local(), lab.app.answering()
+    ask(answering, Question("Do otters hold hands while they sleep?", conversation_id="talk"), asker)
+    entry = ask(answering, Question("And why do they?", conversation_id="talk"), asker)
+    again, _ = replay(lab.app, entry, asker, Otherwise(mode="keyword"))
+    twice, _ = replay(lab.app, again, asker, Otherwise(passages=1))
+    lab.make(which="all")
+    assert {r.conversation_id for r in lab.records() if r.key in (again.id, twice.id)} == {"talk"}
 
 
 def test_real_and_synthetic_are_mixed_only_when_asked(held: Lab) -> None:

@@ -186,6 +186,18 @@ def test_a_list_is_answered_with_its_items_and_what_opens_it(generator: Extracti
     assert all(citation.verdict == "supported" for citation in cite(answer, [passage(LIST)]))
 
 
+def test_what_opens_a_list_is_never_quoted_without_it(generator: Extractive) -> None:
+    """Whatever the question's form: "which papers are needed" asks for no list by its words."""
+    text = (
+        "A day is free.\n\nThe following papers are needed for a boat:\n\n- the note\n- the contract\n\nIt is signed."
+    )
+    for question in ("Which papers are needed for a boat?", "What is needed for a boat?"):
+        answer = said(generator, question, text)
+        assert answer == "The following papers are needed for a boat: [1]\n- the note [1]\n- the contract [1]"
+    item = said(generator, "Who has a boat?", "- Ann has a boat\n- Ben has a car\n- Cem has a bicycle")
+    assert "bicycle" not in item  # one item may answer by itself
+
+
 def test_a_list_that_is_too_long_ends_with_a_whole_item(generator: Extractive) -> None:
     items = [f"- basin number {n} of the harbour is for boats" for n in range(1, 20)]
     answer = said(generator, "Which are the basins of the harbour?", "\n".join(items))

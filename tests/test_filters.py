@@ -9,9 +9,9 @@ from sqlalchemy import insert, select
 
 from rag.errors import WrongFilter
 from rag.store import collections as collection_store
-from rag.store.conditions import condition as sql_condition
 from rag.store.database import Database, now
-from rag.store.filters import Filter, Own, matches, microseconds
+from rag.store.filters.conditions import condition as sql_condition
+from rag.store.filters.tree import Filter, Own, matches, microseconds
 from rag.store.tables import contents, documents
 from tests.test_store import Named
 
@@ -168,6 +168,8 @@ def test_a_document_s_own_fields(stored: Database) -> None:
     ("wrong", "named"),
     [
         ("{", "not JSON"),
+        ('{"year": {"$gte": 2020}, "year": {"$lt": 2022}}', "'year' stands twice in the filter"),
+        ('{"$and": [{"year": {"$gt": 1, "$gt": 2}}]}', r"'\$gt' stands twice in the filter"),
         ("[]", "JSON object"),
         ('{"a": {"$near": 1}}', r"\$near"),
         ('{"$xor": []}', r"\$xor"),

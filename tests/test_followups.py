@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.conversation import Turn, depends, messages_of, resolved, standalone, turns_of
+from rag.answers.conversation import Turn, depends, messages_of, resolved, standalone, turns_of
+from rag.answers.rewriting import LONGEST, Rewrite, rewritten
 from rag.errors import GeneratorFailed
 from rag.keywords.analysis import analyse
-from rag.rewriting import LONGEST, Rewrite, rewritten
 from rag.types import (
     CancelToken,
     Event,

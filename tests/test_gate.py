@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rag import gate
 from rag.api.models import gates
 from rag.cli import gate as command
 from rag.errors import WrongUsage
 from rag.evaluate import Answered, Judged
-from rag.gate import Bound, Gate, Held, bounds, drops, hold, markdown, worst
-from rag.questions import said
-from rag.runs import METRICS
+from rag.evaluation import gate
+from rag.evaluation.gate import Bound, Gate, Held, bounds, drops, hold, markdown, worst
+from rag.evaluation.questions import said
+from rag.evaluation.runs import METRICS
 from rag.scorers import names
 from rag.types import Example
 from tests.cli_house import House, build

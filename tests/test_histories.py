@@ -7,11 +7,11 @@ import pytest
 
 from rag.errors import NotFound
 from rag.store import collections as collection_store
-from rag.store import decisions as decision_store
 from rag.store import documents as document_store
 from rag.store import finding, histories, writing
 from rag.store.collections import Collection
 from rag.store.database import Database
+from rag.store.duplicates import decisions as decision_store
 from rag.store.permitted import Predicate
 from rag.types import Principal
 from tests.cli_house import build

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from ingest.languages.sentences import sentences
 from rag import embedders
+from rag.answers.injection import commands, disarmed
 from rag.generators import extractive
 from rag.generators._evidence import Candidate, candidates
 from rag.generators.extractive import Extractive
-from rag.injection import commands, disarmed
 from rag.prompt import pack, render
 from rag.types import GenerationSettings, Generator, Hit, Passage, Text
 

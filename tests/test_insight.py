@@ -18,10 +18,10 @@ from rag.insight.intervals import average, share
 from rag.insight.sketches import merged, sketch
 from rag.insight.spans import Spans, cut
 from rag.insight.topics import reference
-from rag.store import asked as asked_store
 from rag.store import collections as collection_store
 from rag.store import dashboard as dashboard_store
 from rag.store.database import Database
+from rag.store.log import asked as asked_store
 from rag.store.tables import feedback, interactions, scores
 from tests.synthetic_log import fill
 

@@ -17,11 +17,11 @@ from rag.api.pages.charts import Series, Value, bars, lines, round_step
 from rag.api.pages.log import waterfall
 from rag.app import App, opening
 from rag.errors import WrongUsage
-from rag.runs import METRICS, averaged, figures, judged
+from rag.evaluation.runs import METRICS, averaged, figures, judged
 from rag.store import evaluations as evaluation_store
 from rag.store import interactions as store
-from rag.store import review_queues as queue_store
-from rag.store import standing
+from rag.store.log import standing
+from rag.store.reviews import queues as queue_store
 from rag.store.tables import interactions, scores
 from rag.types import Example
 from tests.api import HERE, OTTERS, client, make_token, small

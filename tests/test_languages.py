@@ -21,10 +21,10 @@ from ingest.types import Block, ChunkSettings, Parsed, Source
 from rag.access import Access
 from rag.corpus import Corpus, Origin, open_corpus
 from rag.errors import IndexDamaged
-from rag.generations import Generations
+from rag.indexes.generations import Generations
+from rag.indexes.snapshots import Indexes
 from rag.keywords.analysis import KNOWN, VERSION, analyse, analysis, chunk_terms, matches, question_terms
 from rag.search import OpenCollection, Search, search
-from rag.snapshots import Indexes
 from rag.store.database import Database
 from rag.store.vectors import CollectionFeed
 from rag.types import Embedder, Principal
@@ -271,6 +271,7 @@ def test_english_collections_are_asked_as_if_there_were_no_other_language(questi
 
 def test_a_question_is_asked_in_every_language_of_the_collection() -> None:
     assert question_terms("Who built the rivers?", ["en", "de"]) == ["built", "riv", "river"]
+    assert question_terms("Why must she have built the rivers?", ["en", "de"]) == ["built", "riv", "river"]
     assert question_terms("Häuser", ["de", "en"]) == ["haus", "hauser"]
     assert question_terms("Häuser", ["de"]) == ["haus"]
 

@@ -12,12 +12,12 @@ from sqlalchemy import event, func, select, text, update
 
 from rag.errors import NotFound, WrongUsage
 from rag.prompt import pack
-from rag.store import datasets, forgetting, proofs, tags, views
+from rag.store import datasets, evaluations
 from rag.store import interactions as log
 from rag.store.collections import Collection
 from rag.store.database import Database, now
 from rag.store.interactions import Query, ScoreRange
-from rag.store.log import in_postgresql, in_sqlite, prompts, search, words
+from rag.store.log import forgetting, in_postgresql, in_sqlite, prompts, proofs, search, tags, views, words
 from rag.store.log.query import query_json, query_value, score_ranges
 from rag.store.tables import audit, interaction_facts, interactions, texts
 from rag.store.tables.packed import packed_ranking, packed_stages, unpacked_ranking, unpacked_stages
@@ -514,6 +514,26 @@ def test_a_turn_is_not_kept_twice_and_is_erased_from_later_prompts(database: Dat
     assert [part.unproved for part in proof.parts if part.name in ("words", "prompts")] == [1, 2]
 
 
+def test_replays_say_the_same_and_are_erased_with_what_they_replay(database: Database, collection: Collection) -> None:
+    first, second = conversation(database, collection)
+    alone = {"conversation_id": None, "turn": None, "kind": None, "parent_id": None, "user": "bob"}
+    again = replace(second, id=interaction(collection, 3).id, replays_id=second.id, **alone)
+    third = replace(again, id=interaction(collection, 4).id, replays_id=again.id)
+    record(database, collection, again, third)
+    tenant = collection.tenant_id
+    with database.read() as connection:
+        assert "secret" not in " ".join(connection.scalars(select(texts.c.text))), "the turn before is a reference"
+        assert log.get(connection, tenant, third.id) == third
+        everything = [second.id, again.id, third.id]
+        assert forgetting.erasable(connection, tenant, Query(), [second.id]) == everything
+        assert forgetting.erasable(connection, tenant, Query(text="then")) == [third.id, again.id, second.id]
+        assert forgetting.erasable(connection, tenant, Query(), [third.id]) == [third.id]
+    forgetting.erase(database, tenant, [first.id], actor="eve", asked=Query())
+    with database.read() as connection:
+        assert "secret" not in str([log.get(connection, tenant, key) for key in everything])
+    assert proofs.verify(database, tenant).sound
+
+
 def test_erasing_leaves_no_word(database: Database, collection: Collection, found: Ids) -> None:
     judged = (Score("f", 0.5, "label zebra", "since zebra"),)
     asked = interaction(
@@ -526,9 +546,14 @@ def test_erasing_leaves_no_word(database: Database, collection: Collection, foun
         log.add_feedback(connection, tenant, asked.id, user="u", rating=-1, label="zebra", comment="zebra")
         held = datasets.Item(asked.id, "train", "human", {}, asked.id)
         datasets.add(connection, tenant, datasets.NewVersion("gold", "log", "default", (held,), {}, {}))
+        put = evaluations.JudgedQuery(asked.id, "a question", {}, {}, None, {})
+        evaluations.add(
+            connection, tenant, evaluations.NewEvaluation("before", "f", b"0", "hybrid", {}, "1", {}), [put]
+        )
         ids = forgetting.erasable(connection, tenant, Query(text="zebra"))
         told = forgetting.told(connection, tenant, ids)
     assert (ids, told.interactions, told.feedback, told.datasets) == ([asked.id], 1, 1, ("gold@1",))
+    assert told.runs == ("before",)
     assert forgetting.erase(database, tenant, ids, actor="eve", asked=Query(text="zebra")) == 1
     assert forgetting.erase(database, tenant, ids, actor="eve", asked=Query()) == 0, "once is enough"
     with database.read() as connection:

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, text, update
 
 from rag.store import interactions as log
-from rag.store import tags
 from rag.store.collections import Collection
 from rag.store.database import Database
 from rag.store.interactions import Query, ScoreRange
-from rag.store.log import in_postgresql, in_sqlite, states, words
+from rag.store.log import in_postgresql, in_sqlite, states, tags, words
 from rag.store.tables import STATE, interactions, scores
 from rag.types import Answer, Interaction, Score, Usage
 from tests.test_interactions import collection as collection  # the fixture

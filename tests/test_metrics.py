@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import WrongUsage
-from rag.metrics import by_query, metric, ranked
-from rag.runs import METRICS
+from rag.evaluation.metrics import by_query, metric, ranked
+from rag.evaluation.runs import METRICS
 
 NAMES = [
     *("ndcg_cut_1", "ndcg_cut_10", "recall_5", "recall_10", "recall_100", "P_1", "P_5", "P_10"),

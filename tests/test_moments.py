@@ -8,7 +8,7 @@ import pytest
 from rag.access import Access, PermittedChunks
 from rag.search import Search, search
 from rag.store.database import Connection
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.types import Mode, Principal
 from tests.test_why import House, build, embedder, house  # noqa: F401 (fixtures)
 

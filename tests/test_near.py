@@ -14,9 +14,9 @@ from ingest.minhash import band_shape, signatures
 from ingest.shingles import Shingles, jaccard, shingle_sets, shingles
 from ingest.types import Parsed
 from rag.store import collections as collection_store
-from rag.store import near
 from rag.store.database import Database
-from rag.store.near import Item, Near, Scope
+from rag.store.duplicates import near
+from rag.store.duplicates.near import Item, Near, Scope
 from rag.store.tables import bands
 from rag.store.tables import signatures as signature_table
 from tests.test_store import Named

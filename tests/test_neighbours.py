@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.neighbours import widened
+from rag.rankings.neighbours import widened
 from rag.store.surroundings import Stretch
 from rag.types import Hit, Passage, Place
 

@@ -85,6 +85,11 @@ def test_what_is_not_supported_is_no_source(app: App, api: TestClient) -> None:
     spans = [(c["url_citation"]["start_index"], c["url_citation"]["end_index"]) for c in said["annotations"]]
     assert [said["content"][start:end] for start, end in spans] == ["Sea otters hold hands while they sleep [1]."]
     assert [c["verdict"] for c in body["rag"]["citations"]] == ["supported", "unsupported"]
+    assert body["rag"]["removed"] == []
+    strict = told(api, CHAT, chat(rag={"strict": True}))
+    assert strict["choices"][0]["message"]["content"] == "Sea otters hold hands while they sleep [1]."
+    assert strict["rag"]["removed"] == ["Penguins invented the steam engine."]
+    conforms(api, "ChatCompletion", strict)
 
 
 def test_a_stream_says_the_same_in_chunks(steady: TestClient) -> None:

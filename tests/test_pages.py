@@ -20,9 +20,9 @@ from rag.api.pages import log as log_page
 from rag.api.pages.ask import branch
 from rag.app import App, opening
 from rag.errors import NotFound
-from rag.store.conversations import ROOT, Node
 from rag.store.database import now
 from rag.store.documents import StoredChunk
+from rag.store.log.conversations import ROOT, Node
 from tests.api import HERE, OTTERS, TIDES, client, make_token, revoke, small
 from tests.test_interactions import interaction as logged
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from rag.api.application import create
 from rag.app import App, opening
 from rag.ask import Question, ask
-from rag.comparing import following, judge, shown, side_by_side
 from rag.errors import Conflict, NotFound, WrongUsage
-from rag.experimenting import run
-from rag.experiments import configurations
-from rag.preferring import PRIOR, choice_of, rates, strengths, swapped, wilson
-from rag.store import forgetting
-from rag.store import preferences as store
+from rag.experiments.blind import following, judge, shown, side_by_side
+from rag.experiments.plans import configurations
+from rag.experiments.preferences import PRIOR, choice_of, rates, strengths, swapped, wilson
+from rag.experiments.running import run
 from rag.store.interactions import Query
-from rag.store.preferences import Choice
+from rag.store.log import forgetting
+from rag.store.reviews import preferences as store
+from rag.store.reviews.preferences import Choice
 from rag.types import Example, Principal
 from tests.api import OTTERS, TIDES, client, make_token, small
 from tests.test_replay import add

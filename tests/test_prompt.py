@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rag.answers.injection import disarmed
 from rag.errors import TooMuch
-from rag.injection import disarmed
 from rag.prompt import BUILT_IN, built_in, built_ins, pack, render
 from rag.types import Cut, Hit, LeftOut, Message, Passage, Template
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.rankings import columns, ids_of
+from rag.rankings.arrays import columns, ids_of
 from rag.types import Hit, Part
 
 parts = st.dictionaries(

@@ -17,14 +17,14 @@ from rag.app import App, opening
 from rag.ask import Question, ask
 from rag.config import Settings
 from rag.corpus import Arrival, Origin
-from rag.differences import difference, words
 from rag.errors import Conflict, NotFound, WrongSetting, WrongUsage
 from rag.evaluate import read_folder
-from rag.replay import Otherwise, replay, replays
+from rag.experiments.differences import difference, words
+from rag.experiments.replay import Otherwise, replay, replays
 from rag.store import documents as document_store
 from rag.store import interactions as interaction_store
 from rag.store.database import now
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.permitted import Predicate
 from rag.store.tables import contents
 from rag.types import (
@@ -328,6 +328,10 @@ def test_a_follow_up_is_replayed_with_what_was_said_before(app: App) -> None:
     assert (again.conversation_id, again.parent_id, again.turn) == (None, None, None)
     assert found.same_passages
     assert found.same_answer
+    third, found = replay(app, again, app.local())
+    assert third.search_query == entry.search_query, "also where a replay is replayed"
+    assert third.prompt == again.prompt
+    assert found.same_passages
     with pytest.raises(Conflict, match="which the log no longer holds"):
         replay(app, replace(entry, parent_id="0" * 26), app.local())
 

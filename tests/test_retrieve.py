@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rag.beside import Beside
 from rag.embedders.hashing import Hashing
 from rag.errors import WrongSetting
-from rag.fusion import weighted
-from rag.index_views import View
+from rag.indexes.snapshots import Indexes
+from rag.indexes.tails import FollowedVectors
+from rag.indexes.views import View
 from rag.keywords.analysis import analyse
 from rag.keywords.bm25 import idf, weights
 from rag.keywords.exact import ExactKeywords
+from rag.rankings.beside import Beside
+from rag.rankings.fusion import weighted
 from rag.retrieve import Dense, Diverse, Fused, Keyword, PerDocument, Reranked, Standing
-from rag.snapshots import Indexes
-from rag.tails import FollowedVectors
 from rag.types import Hit, Ids, Permitted, Ranking, Retriever, Vectors
 from rag.vectors.exact import ExactVectors
 from tests.feeds import NONE, Allowed, MemoryFeed, allowed

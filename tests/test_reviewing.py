@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import agreement, reviewing
-from rag.agreement import Measure, alpha, kappa, percent
 from rag.errors import WrongUsage
-from rag.review_rules import parse, rule_json
-from rag.reviewing import FEWEST, fill, in_share, keep_filled, mid_rank, next_item
+from rag.reviews import agreement
+from rag.reviews import filling as reviewing
+from rag.reviews.agreement import Measure, alpha, kappa, percent
+from rag.reviews.filling import FEWEST, fill, in_share, keep_filled, mid_rank, next_item
+from rag.reviews.rules import parse, rule_json
 from rag.store import interactions as interaction_store
-from rag.store import review_items as item_store
-from rag.store import review_queues as queue_store
 from rag.store.collections import Collection
 from rag.store.database import Database
+from rag.store.reviews import items as item_store
+from rag.store.reviews import queues as queue_store
 from rag.types import Score
 from tests.test_interactions import collection, interaction, record
 from tests.test_reviews import who

@@ -11,19 +11,19 @@ import pytest
 from sqlalchemy import select
 
 from rag.errors import Conflict, NotFound, WrongUsage
-from rag.store import forgetting
 from rag.store import interactions as interaction_store
-from rag.store import review_claims as claims
-from rag.store import review_items as item_store
-from rag.store import review_queues as queue_store
-from rag.store import reviews as store
 from rag.store.collections import Collection
 from rag.store.database import Database
-from rag.store.review_claims import Lock, LockLost
-from rag.store.review_items import Item, NewItem
-from rag.store.review_queues import Label, Queue
-from rag.store.review_texts import Judged, texts_of
-from rag.store.reviews import Review, Said
+from rag.store.log import forgetting
+from rag.store.reviews import claims
+from rag.store.reviews import items as item_store
+from rag.store.reviews import queues as queue_store
+from rag.store.reviews import reviews as store
+from rag.store.reviews.claims import Lock, LockLost
+from rag.store.reviews.items import Item, NewItem
+from rag.store.reviews.queues import Label, Queue
+from rag.store.reviews.reviews import Review, Said
+from rag.store.reviews.texts import Judged, texts_of
 from rag.store.tables import interactions
 from rag.types import Principal, Score
 from tests.test_interactions import collection, interaction, record

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag import scoring
 from rag.errors import GeneratorFailed
+from rag.evaluation import scoring
+from rag.rankings.wrapped import REMEMBERED, Recalling
 from rag.scorers.exact_match import ExactMatch
 from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store import interactions as interaction_store
-from rag.store import scores as score_store
 from rag.store.database import Database
 from rag.store.interactions import Query
+from rag.store.log import scores as score_store
 from rag.types import Embedder, Example, Interaction, Score, Vectors
-from rag.wrapped import REMEMBERED, Recalling
 from tests.contracts.test_scorers import interaction
 
 
@@ -164,7 +164,7 @@ def test_a_failure_keeps_what_was_done_before(sqlite: Database) -> None:
 
 def test_long_logs_are_gone_through_page_by_page(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     tenant = tenant_of(sqlite)
-    monkeypatch.setattr("rag.scoring.PAGE", 4)
+    monkeypatch.setattr("rag.evaluation.scoring.PAGE", 4)
     ids = log(sqlite, tenant, *("x" * n for n in range(1, 12)))
     scoring.score(sqlite, tenant, [Length()], Query(), limit=3)
     scorer, seen = Length(), list[int]()

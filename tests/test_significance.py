@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.significance import EXACT, holm, mean, means, paired, paired_each
+from rag.evaluation.significance import EXACT, holm, mean, means, paired, paired_each
 
 FEW = 500  # resamples and flips where only the form of an answer matters
 values = st.floats(0, 1, width=32) | st.sampled_from([0.0, 0.1, 0.5, 1.0])

@@ -11,12 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rag import snapshots
 from rag.errors import WrongSetting
-from rag.index_views import View
+from rag.indexes import snapshots
+from rag.indexes.snapshots import Indexes
+from rag.indexes.views import View
 from rag.keywords.analysis import analyse
 from rag.keywords.exact import ExactKeywords
-from rag.snapshots import Indexes
 from rag.types import Ranking
 from rag.vectors import faiss, tuning
 from tests.feeds import NONE, MemoryFeed, allowed, nearest, unit

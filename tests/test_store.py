@@ -17,7 +17,7 @@ from rag.store import writing
 from rag.store.checks import collection_checks, stored_text
 from rag.store.collections import Collection
 from rag.store.database import Database, connect, now, upgrade
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.permitted import Predicate
 from rag.store.tables import audit, chunks, contents, documents, tenants
 from rag.store.vectors import CollectionFeed, pack

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from rag.checks.numbers import quantities
 from rag.checks.reading import read
 from rag.language import beginnings, content_stems, rarity, words
-from rag.support import ABSTENTION, best_span, claims, is_abstention, judge, most_supporting, without_markers
+from rag.support import (
+    ABSTENTION,
+    best_span,
+    claims,
+    is_abstention,
+    judge,
+    markers,
+    most_supporting,
+    without_markers,
+)
 from rag.types import Reason
 
 TEXT = (
@@ -145,6 +154,37 @@ def test_claims_give_each_marker_to_its_sentence() -> None:
         ("Third one!", (1, 4)),
     ]
     assert without_markers("So it is [12]. Yes [3]") == "So it is. Yes"
+
+
+PAPER = """Transformers beat recurrent networks on translation [2]. Recurrent networks came up in 1990.[1, 3]
+The first argument is read from argv[1], the second from argv[2]. [3] J. Elman, Finding Structure in Time."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "numbers"),
+    [
+        ("Transformers beat recurrent networks on translation [2] [1].", PAPER.split(".")[0] + ".", (1,)),
+        ("Recurrent networks came up in 1990 [1].[1, 3]", "Recurrent networks came up in 1990.", (1,)),
+        ("It is read from argv[1], the second from argv[2] [1].", None, (1,)),
+        ("J. Elman, Finding Structure in Time [1].", None, (1,)),
+        ("Transformers win on translation [2].", "Transformers win on translation.", (2,)),  # in other words
+        ("They beat networks on translation [1].", "They beat networks on translation.", (1,)),
+    ],
+)
+def test_a_number_that_is_quoted_marks_nothing(answer: str, text: str | None, numbers: tuple[int, ...]) -> None:
+    """Papers name their sources as answers do theirs."""
+    (found,) = claims(answer, [PAPER, "Onions are fried."])
+    assert found.numbers == numbers
+    assert found.text == (text or answer.replace(" [1].", "."))
+    assert [match.group().strip() for match in markers(answer, [PAPER])] == [f"[{n}]" for n in numbers]
+
+
+def test_the_last_number_of_a_sentence_may_name_the_very_text_that_has_it() -> None:
+    quoted = "Transformers beat recurrent networks on translation [2]."
+    (own,) = claims(quoted, ["Onions are fried.", PAPER])
+    assert (own.numbers, own.text) == ((2,), "Transformers beat recurrent networks on translation.")
+    (other,) = claims(quoted, [PAPER, "Onions are fried."])
+    assert (other.numbers, other.text) == ((), quoted)
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from rag import sync
-from rag.corpus import Corpus, Origin, open_corpus
+from rag.corpus import Corpus, Origin, open_corpus, sync
+from rag.corpus.sync import Difference, Moved, Options
 from rag.errors import Conflict, NotFound, WrongUsage
 from rag.store import syncs as store
 from rag.store.checks import collection_checks
 from rag.store.database import Database
 from rag.store.syncs import Follows, Location, StoredSync
 from rag.store.tables import audit, chunks, contents, decisions, documents, sources
-from rag.sync import Difference, Moved, Options
 from rag.types import Embedder
 
 MB = 2**20
@@ -244,7 +243,7 @@ def test_a_file_that_becomes_damaged_keeps_its_documents(corpus: Corpus, root: P
 
 SURVEY = """
 import os, sys
-from rag import survey
+from rag.corpus import survey
 root, *known = sys.argv[1:]
 if os.geteuid() == 0:
     os.setuid(65534)  # root may read everything

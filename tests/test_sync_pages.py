@@ -9,12 +9,11 @@ import stamina
 from sqlalchemy import select
 
 from ingest.web.fetcher import Fetcher
-from rag import sync
-from rag.corpus import Corpus
+from rag.corpus import Corpus, sync
+from rag.corpus.sync import Difference, Options
 from rag.store import syncs as store
 from rag.store.syncs import Follows, Location
 from rag.store.tables import documents, sources
-from rag.sync import Difference, Options
 from tests.web_house import HERE, HTML, Handler, Reply, Server, serving, to
 
 NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'

@@ -9,12 +9,12 @@ from rag.app import App, opening
 from rag.cli import datasets as command
 from rag.corpus import Origin
 from rag.errors import WrongUsage
+from rag.evaluation.synthesis import Draft, Synthesized, by_generator, by_templates, first_question, synthesize
 from rag.exports import FORMS
 from rag.exports.making import make_questions, read
 from rag.exports.splits import ALL_TEST
 from rag.search import Fusion
 from rag.store.datasets import SPLITS
-from rag.synthesis import Draft, Synthesized, by_generator, by_templates, first_question, synthesize
 from rag.types import (
     CancelToken,
     Event,

@@ -20,8 +20,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
-from rag.outbox import Outbox, Outcome
-from rag.outgoing import outboxes
+from rag.outgoing.outbox import Outbox, Outcome
+from rag.outgoing.wanted import outboxes
 from rag.telemetry import otlp
 from rag.telemetry.spans import provider, span_id, spans, trace_id
 from rag.types import (

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
+from rag.answers.templating import LONGEST_TEXT, check, messages, uses
 from rag.api.application import create
 from rag.app import App, opening
 from rag.client import Client
@@ -14,7 +15,6 @@ from rag.prompt import built_ins, render
 from rag.store import collections as collection_store
 from rag.store import templates as store
 from rag.store.database import Database
-from rag.templating import LONGEST_TEXT, check, messages, uses
 from rag.types import Template
 from tests.api import OTTERS, client, make_token, small
 from tests.cli_house import House, build
@@ -389,7 +389,7 @@ def test_what_the_prompt_had_no_room_for_is_in_the_log(house: House, monkeypatch
 
 
 def test_a_candidate_that_was_left_out_between_others_is_logged_as_such() -> None:
-    from rag.telling import unshown
+    from rag.answers.telling import unshown
 
     found = [passage("a", chunk=1), passage("b", chunk=2), passage("c", chunk=3)]
     assert [hit.chunk_id for hit in unshown(found, [found[0], found[2]])] == [2]

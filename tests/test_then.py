@@ -10,8 +10,8 @@ from ingest.types import Source
 from rag.access import Access
 from rag.corpus import Arrival, Corpus, Origin
 from rag.errors import Conflict, WrongUsage
+from rag.indexes.snapshots import Indexes
 from rag.search import Found, OpenCollection, Search, search
-from rag.snapshots import Indexes
 from rag.store import documents as document_store
 from rag.store.collections import position
 from rag.store.database import Database
@@ -107,6 +107,6 @@ def test_a_large_index_of_then_is_let_go(
     kept = opened.indexes.at(then)
     opened.indexes.let_go()
     assert opened.indexes.at(then) is kept
-    monkeypatch.setattr("rag.snapshots.SMALL", 0)
+    monkeypatch.setattr("rag.indexes.snapshots.SMALL", 0)
     opened.indexes.let_go()
     assert opened.indexes.at(then) is not kept

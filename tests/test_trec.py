@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import WrongUsage
-from rag.metrics import by_query, ranked
-from rag.trec import lines, parse, read, write
+from rag.evaluation.metrics import by_query, ranked
+from rag.evaluation.trec import lines, parse, read, write
 
 names = st.text("ab.é文\u00a0\u2028\x1c", min_size=1, max_size=4)  # blanks that are none in ASCII are letters here
 scores = st.floats(-1e6, 1e6) | st.sampled_from([0.1 + 0.2, 1e-300, -0.0, 1 / 3])

@@ -14,9 +14,9 @@ from rag import config
 from rag.api.application import create
 from rag.app import App, opening
 from rag.errors import WrongSetting, WrongUsage
+from rag.evaluation.tune import choose, fold_of, tune, ways
 from rag.search import Fusion
 from rag.store import collections as store
-from rag.tune import choose, fold_of, tune, ways
 from rag.types import Example
 from tests.api import OTTERS, TIDES, client, small
 from tests.cli_house import House, build

@@ -7,7 +7,7 @@ from queue import Queue
 
 import pytest
 
-from rag import watch
+from rag.corpus import watch
 
 LONG_S = 3600.0
 PATIENCE_S = 60.0

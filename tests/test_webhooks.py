@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from rag.errors import WrongSetting
-from rag.outgoing import outboxes
-from rag.scoring import score
+from rag.evaluation.scoring import score
+from rag.outgoing.wanted import outboxes
+from rag.outgoing.webhooks import ATTEMPTS, Rescored, Rule, Webhook, low, rules_of, secret_of, signature
 from rag.store.interactions import Query
 from rag.types import Score
-from rag.webhooks import ATTEMPTS, Rescored, Rule, Webhook, low, rules_of, secret_of, signature
 from tests.api import client, small
 from tests.listening import Listening, listening
 from tests.test_telemetry import ENTRY, SECRETS

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from rag import embedders
 from rag.access import Access, PermittedChunks
 from rag.corpus import Corpus, Origin, open_corpus
-from rag.errors import NotFound, WrongUsage
+from rag.errors import NotFound, WrongFilter, WrongUsage
+from rag.indexes.snapshots import Indexes
 from rag.prompt import pack
 from rag.search import Fusion, OpenCollection, Refining, Search
-from rag.snapshots import Indexes
 from rag.store.database import Connection, Database
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.vectors import CollectionFeed
 from rag.types import Embedder, Message, Metadata, Passage, Principal, Prompt
 from rag.why import Pack, Why, why
@@ -227,6 +227,8 @@ def test_the_filter_is_told_by_its_conditions(house: House) -> None:
     assert '{"year": {"$gte": 2020}}' in answer.explanation
     passes = Filter.parse({"year": {"$lt": 2030}})
     assert house.why("otters sleep", "old.txt", asked={"where": passes}).stage == "found"
+    with pytest.raises(WrongFilter, match="no document has a field 'yaer'"):
+        house.why("otters sleep", "old.txt", asked={"where": Filter.parse({"yaer": 1999})})
 
 
 def test_a_phrase_in_double_quotes_is_asked_of_both_rankings(house: House) -> None:
@@ -326,6 +328,22 @@ def test_diversity_put_it_down(house: House) -> None:
     answer = house.why("otters sleep in kelp", second, asked=asked)
     assert answer.stage == "diverse"
     assert "diversity put it from place 2 of fusion to" in answer.explanation
+
+
+def test_the_last_stage_that_put_it_down_is_named(house: House) -> None:
+    """What one stage put down and a later one brought back was not lost there."""
+    for number in range(6):
+        house.put(f"more{number}.txt", f"alpha beta gamma number{number} stands here with much else to say {number}")
+    house.put("twin.txt", "stone and rare and rare and stone once more")
+    house.put("rare.txt", "stone and rare and rare and stone again")
+    asked = {"k": 2, "fusion": Fusion(alpha=1.0), "refining": Refining(diversify=0.3)}
+    answer = house.why("alpha beta gamma rare", "rare.txt", asked=asked, reranker=Prefers("rare"))
+    ranks = [answer.parts[stage].rank for stage in ("bm25", "fused", "rerank", "diverse")]
+    assert [rank <= 2 for rank in ranks] == [True, False, True, False], "what the test is about"
+    assert answer.stage == "diverse"
+    assert "diversity put it from place 2 of the reranker to" in answer.explanation
+    asked["refining"] = Refining()
+    assert house.why("alpha beta gamma rare", "rare.txt", asked=asked, reranker=Prefers("beta")).stage == "fused"
 
 
 def test_the_cut(house: House) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from rag.outbox import Outcome
+from rag.outgoing.outbox import Outcome
 from rag.types import Interaction
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"

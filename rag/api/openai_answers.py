@@ -7,8 +7,8 @@ from rag.api import problems
 from rag.api.openai_errors import translated
 from rag.api.openai_models import ChatCompletionRequest, CompletionRequest
 from rag.ask import Done, Started, Step
-from rag.shapes import Json
-from rag.shapes.answers import citations_json, scores_json
+from rag.shapes import Json, number
+from rag.shapes.answers import citations_json, fallback_json, refusal_json, scores_json
 from rag.types import SUPPORTING, Answer, Interaction, Message
 
 CountTokens = Callable[[Sequence[Message]], int]
@@ -88,12 +88,17 @@ class Reply:
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
     def _evidence(self, entry: Interaction) -> Json:
+        said = _answer(entry)
         return {
             "interaction_id": entry.id,
             "collection": entry.collection,
             "generator": entry.model,
             "revision": entry.revision,
-            "abstained": _answer(entry).abstained,
+            "fallback": fallback_json(entry),
+            "abstained": said.abstained,
+            "confidence": number(said.confidence),
+            "refusal": refusal_json(said.refusal, entry.passages),
+            "removed": list(said.removed),
             "citations": citations_json(entry),
             "scores": scores_json(entry.scores),
             "ignored": self._ignored,

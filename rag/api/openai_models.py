@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
 from rag.api.models import Shape
-from rag.api.models.answers import Citation
+from rag.api.models.answers import Citation, Fallback, Refusal
 
 MAX_MESSAGES = 2000
 MAX_TEXTS = 2048  # in one request for embeddings, as OpenAI's own limit
@@ -134,7 +134,11 @@ class Evidence(Shape):
     collection: str
     generator: str
     revision: str
+    fallback: Annotated[Fallback | None, Field(description="set where another should have answered and could not")]
     abstained: bool
+    confidence: Annotated[float | None, Field(description="how likely the passages answer, 0 to 1; null: not asked")]
+    refusal: Annotated[Refusal | None, Field(description="what was looked for, where the documents do not answer")]
+    removed: Annotated[list[str], Field(description="sentences that a strict answer leaves out")]
     citations: Annotated[list[Citation], Field(description="every sentence's, whatever their verdict")]
     scores: Annotated[dict[str, float | None], Field(description="null: the metric does not apply")]
     ignored: Annotated[list[str], Field(description="fields and messages of the request that changed nothing")]

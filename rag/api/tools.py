@@ -139,7 +139,7 @@ def _ask(given: Mapping[str, JsonValue], house: House, principal: Principal, can
 
 
 def _answer(entry: Interaction) -> str:
-    """The answer, the words that support it, and what nothing supports."""
+    """The answer, the words that support it, what nothing supports, and what a strict one leaves out."""
     assert entry.answer is not None, "what is done has an answer, else it raised"
     lines = [entry.answer.text]
     for citation in entry.answer.citations:
@@ -150,6 +150,7 @@ def _answer(entry: Interaction) -> str:
         place = entry.passages[citation.passage - 1].places[0]
         where = f"{place.title}, document {place.document_id}, {place.uri}"
         lines.append(f"[{citation.passage}] {citation.verdict}: “{citation.quote}” ({where})")
+    lines += [f"Left out, since no document bears it out: {sentence}" for sentence in entry.answer.removed]
     return "\n".join([*lines, f"Logged as {entry.id}"])
 
 

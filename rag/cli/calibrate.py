@@ -13,8 +13,8 @@ from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.calibrate import Calibrated
-    from rag.questions import QuestionSet
+    from rag.evaluation.calibrate import Calibrated
+    from rag.evaluation.questions import QuestionSet
     from rag.types import Metadata
 
 
@@ -77,14 +77,14 @@ def command(
     those with an answer. Both are kept with the collection, and every `rag ask` that names no threshold of its own
     uses them.
     """
-    from rag.questions import TUNING, chosen, is_folder, of_dataset, of_folder
+    from rag.evaluation.questions import TUNING, chosen, is_folder, of_dataset, of_folder
 
     if max_refused is not None and min_precision is not None:
         raise WrongUsage("--max-refused and --min-precision both choose the threshold; give one of them")
     if set_ is None and not (collection and (show or reset)):
         raise WrongUsage("name a BEIR folder or a dataset; or, with --show or --reset, either or a --collection")
     if plot is not None:
-        from rag import plots
+        from rag.evaluation import plots
 
         plots.check(plot)
     read = of_folder(Path(set_)) if set_ is not None and is_folder(set_) else None
@@ -118,9 +118,9 @@ def command(
 def _calibrated(
     app: "App", read: "QuestionSet", max_refused: float | None, min_precision: float | None, *, hide: bool, folds: int
 ) -> "Calibrated":
-    from rag.calibrate import MOST_REFUSED, calibrate, gather
-    from rag.confidence import FEATURES, Model, default
+    from rag.answers.confidence import FEATURES, Model, default
     from rag.evaluate import Way
+    from rag.evaluation.calibrate import MOST_REFUSED, calibrate, gather
 
     opened, settings = app.opened(), app.settings
     way = Way(settings.mode, app.fusion(), app.reranker(), app.refining())
@@ -147,7 +147,7 @@ def _keep(app: "App", settings: "Metadata") -> None:
 
 def _kept(app: "App", *, json: bool, reset: bool) -> int:
     """Show what is kept with the collection, or take it away."""
-    from rag.confidence import KEPT
+    from rag.answers.confidence import KEPT
 
     held = app.collection()
     if reset:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rag.app import App
     from rag.ask import Question
     from rag.config import Settings
-    from rag.store.conversations import Node
-    from rag.store.filters import Filter
+    from rag.store.filters.tree import Filter
+    from rag.store.log.conversations import Node
     from rag.types import Interaction
 
 PROMPT = "> "
@@ -110,13 +110,13 @@ class Chat:
 
     def _begin_named(self) -> None:
         """A conversation of an id that is not there begins; another user's stays not found."""
-        from rag.store import conversations as store
+        from rag.store.log import conversations as store
 
         with self._app.database.read() as connection:
             store.place(connection, self._app.local(), conversation_id=self._conversation)
 
     def _turns(self) -> "list[Node]":
-        from rag.store import conversations as store
+        from rag.store.log import conversations as store
 
         with self._app.database.read() as connection:
             return store.turns_of(connection, self._app.local(), self._conversation)
@@ -206,7 +206,7 @@ class Chat:
                 output.note("nothing was asked yet")
             return
         if number == "0" and turns:
-            from rag.store.conversations import ROOT
+            from rag.store.log.conversations import ROOT
 
             self._parent, self._last = ROOT, None
             output.note("the next question begins anew, in the same conversation")

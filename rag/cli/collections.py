@@ -118,6 +118,6 @@ def parsed(changes: tuple[tuple[str, str], ...]) -> dict[str, str | int | float]
 
 def settings_of(collection: "Collection") -> dict[str, object]:
     """Every setting of a collection, those included that it never said."""
-    from rag.store.policies import DEFAULTS
+    from rag.store.duplicates.policies import DEFAULTS
 
     return {**DEFAULTS, **{key: value for key, value in collection.settings.items() if key not in ("recut", "review")}}

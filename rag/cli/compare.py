@@ -10,8 +10,8 @@ from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.preferring import Shown
-    from rag.store.preferences import Preference
+    from rag.experiments.preferences import Shown
+    from rag.store.reviews.preferences import Preference
 
 SAID = {"a": "A is better", "b": "B is better", "tie": "both are good", "neither": "both are bad"}
 STOP = "stop"
@@ -49,7 +49,7 @@ def ask(
     --a and --b may be repeated: --a mode=keyword --b mode=semantic --b passages=4. Which of the two is shown as A is
     as good as random. Both answers are logged.
     """
-    from rag.comparing import side_by_side
+    from rag.experiments.blind import side_by_side
     from rag.shapes.preferences import pair_json
 
     if not one and not other:
@@ -82,7 +82,7 @@ def judge(named: tuple[str, ...], choice: str | None, comment: str | None, json:
 
     The names of the configurations are told when a pair is judged.
     """
-    from rag.comparing import following, judge, shown
+    from rag.experiments.blind import following, judge, shown
     from rag.shapes.preferences import pair_json, preference_json
     from rag.store import experiments as store
 
@@ -129,7 +129,7 @@ def difference(later: str, earlier: str | None, json: bool) -> None:
     Without EARLIER from the one that it replays. Nothing is asked again; `rag replay` does that.
     """
     from rag.cli import replay
-    from rag.differences import difference as differs
+    from rag.experiments.differences import difference as differs
     from rag.shapes.replays import difference_json
     from rag.store import interactions as store
 
@@ -154,10 +154,10 @@ def difference(later: str, earlier: str | None, json: bool) -> None:
 @options.common
 def results(experiment: str | None, user: str | None, json: bool) -> None:
     """Show how often each configuration wins: of an experiment, or of all that was judged."""
-    from rag.preferring import rates, strengths
+    from rag.experiments.preferences import rates, strengths
     from rag.shapes.preferences import rates_json
     from rag.store import experiments as experiment_store
-    from rag.store import preferences as store
+    from rag.store.reviews import preferences as store
 
     with options.opened(options.settings()) as app:
         tenant_id = app.tenant_id
@@ -207,7 +207,7 @@ def results(experiment: str | None, user: str | None, json: bool) -> None:
 def listing(limit: int, json: bool) -> None:
     """List the judgements, the newest first."""
     from rag.shapes.preferences import preference_json
-    from rag.store import preferences as store
+    from rag.store.reviews import preferences as store
 
     with options.opened(options.settings()) as app:
         tenant_id = app.tenant_id
@@ -249,7 +249,7 @@ def tell(shown: "Shown") -> None:
 
 def _judged(app: "App", shown: "Shown", comment: str | None) -> bool:
     """Ask what is better and keep it; False where it was enough."""
-    from rag.comparing import judge
+    from rag.experiments.blind import judge
 
     answers: Sequence[str] = (*SAID, STOP)
     said = click.prompt("Which is better?", type=click.Choice(answers), show_choices=True)

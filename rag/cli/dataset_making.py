@@ -166,9 +166,9 @@ def synthesize(name: str, n: int, by: str, collection: str | None, shares: str, 
     questions. Kept are those that their own passage answers, that a search leads back from, and that repeat neither
     each other nor what people asked before. Templates know English only.
     """
+    from rag.evaluation.synthesizing import make
     from rag.exports.splits import Shares
     from rag.shapes.datasets import version_json
-    from rag.synthesizing import make
 
     with options.opened(options.settings(collection=collection)) as app:
         shared, tell = Shares.parse(shares), told("questions")

@@ -7,10 +7,10 @@ import click
 from rag.cli import options, output
 
 if TYPE_CHECKING:
-    from rag.store.decisions import StoredDecision, Tally
-    from rag.store.policies import Level
+    from rag.store.duplicates.decisions import StoredDecision, Tally
+    from rag.store.duplicates.policies import Level
 
-LEVELS = ("exact", "near", "semantic")  # as in rag.store.policies; a test compares them
+LEVELS = ("exact", "near", "semantic")  # as in rag.store.duplicates.policies; a test compares them
 DONE = {
     "keep": "both stand",
     "alias": "one more place of the other's text",
@@ -39,7 +39,7 @@ def report(collection: str | None, level: "Level | None", chunks: bool, limit: i
     What a collection does about duplicates is among its settings: see `rag collections set`.
     """
     from rag.store import collections as collection_store
-    from rag.store import decisions as store
+    from rag.store.duplicates import decisions as store
     from rag.store.permitted import Predicate
 
     with options.opened(options.settings(collection=collection)) as app:
@@ -117,7 +117,7 @@ def run(collection: str | None, json: bool) -> None:
 @options.common
 def undo(decision_id: int, collection: str | None, json: bool) -> None:
     """Reverse one decision: its two documents stand beside each other from now on."""
-    from rag.store.review import undo_decision
+    from rag.store.duplicates.second_looks import undo_decision
 
     with options.opened(options.settings(collection=collection)) as app:
         chosen = app.collection()

@@ -138,9 +138,9 @@ def history(document_id: int, limit: int, json: bool) -> None:
     from rag.errors import NotFound
     from rag.shapes.histories import citing_json, history_json
     from rag.store import collections as collection_store
-    from rag.store import decisions as decision_store
     from rag.store import documents as store
     from rag.store import histories
+    from rag.store.duplicates import decisions as decision_store
     from rag.store.permitted import Predicate
 
     with options.opened(options.settings()) as app, app.database.read() as connection:
@@ -222,7 +222,7 @@ def restore(document_ids: tuple[int, ...], json: bool) -> int:
     from rag.shapes.documents import restored_json
     from rag.store import collections as collection_store
     from rag.store import documents as store
-    from rag.store.review import restore_document
+    from rag.store.duplicates.second_looks import restore_document
     from rag.store.writing import Written
 
     done: dict[int, Written] = {}

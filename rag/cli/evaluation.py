@@ -1,6 +1,7 @@
 """`rag eval FOLDER`: a BEIR folder becomes a collection of its own, its judged questions metrics, and those a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,9 +147,9 @@ def run(
     """
     from rag.cli.runs import tell_comparison
     from rag.evaluate import Way, read_folder
-    from rag.measuring import stored
-    from rag.metrics import metric
-    from rag.runs import METRICS, compare
+    from rag.evaluation.measuring import stored
+    from rag.evaluation.metrics import metric
+    from rag.evaluation.runs import METRICS, compare
     from rag.shapes.evaluations import comparison_json, evaluation_json, judged_query_json
 
     if not folder.exists():
@@ -176,17 +177,14 @@ def run(
         kept, queries = measure(app, read, way, name, wanted, limit)
         answered = judge_answers(app, read, way, limit) if with_answers else None
         other = stored(app.database, app.tenant_id, against) if against is not None else None
-    if run_file is not None:
-        from rag import trec
+    with kept_anyway(kept):
+        if run_file is not None:
+            from rag.evaluation import trec
 
-        trec.write(run_file, {query.id: query.ranking for query in queries}, kept.name)
-    if mlflow is not None:
-        try:
-            logged = to_mlflow(mlflow, kept, queries, answered)
-        except RagError as error:
-            raise RagError(f"{error}; here it is kept as run {kept.id}, {kept.name}") from error
-        output.note(f"logged to MLflow as run {logged}")
-    compared = None if other is None else compare(other[1], queries, wanted)
+            trec.write(run_file, {query.id: query.ranking for query in queries}, kept.name)
+        if mlflow is not None:
+            output.note(f"logged to MLflow as run {to_mlflow(mlflow, kept, queries, answered)}")
+        compared = None if other is None else compare(other[1], queries, wanted)
     lowest = lowest_of(queries, wanted[0], worst)
     if json:
         shown = evaluation_json(kept)
@@ -217,7 +215,7 @@ def run(
 def check_names(app: "App", name: str | None, against: str | None, run_file: Path | None) -> None:
     """Raise what could only be raised after the work was done: names that are taken or unknown, files without a
     folder."""
-    from rag.measuring import check_free, stored
+    from rag.evaluation.measuring import check_free, stored
 
     if name is not None:
         check_free(app.database, app.tenant_id, name)
@@ -231,12 +229,21 @@ def measure(
     app: "App", folder: "Folder", way: "Way", name: str | None, names: Sequence[str], limit: int | None
 ) -> "tuple[Evaluation, list[JudgedQuery]]":
     """Search for every judged query, and keep the run."""
-    from rag.measuring import keep, searched_for
+    from rag.evaluation.measuring import keep, searched_for
 
     opened, me = app.opened(), app.local()
     found, queries = searched_for(opened, folder.judged[:limit], way, names, me, told("queries"))
     limited: dict[str, MetadataValue] = {"limit": limit}
     return keep(app, me, opened, found, queries, way, name, names, folder.name, folder.judged, limited), queries
+
+
+@contextmanager
+def kept_anyway(run: "Evaluation") -> Iterator[None]:
+    """What fails when the work is done says where that is kept."""
+    try:
+        yield
+    except RagError as error:
+        raise RagError(f"{error}; here it is kept as run {run.id}, {run.name}") from error
 
 
 def to_mlflow(
@@ -245,7 +252,7 @@ def to_mlflow(
     """Log a run to MLflow: what was set, what was measured, and every ranking."""
     import json
 
-    from rag import trec
+    from rag.evaluation import trec
     from rag.shapes.evaluations import evaluation_json, judged_query_json
     from rag.telemetry import mlflow
 
@@ -300,14 +307,14 @@ def tell_run(run: "Evaluation") -> None:
 
 def lowest_of(queries: "Sequence[JudgedQuery]", name: str, n: int) -> "list[JudgedQuery]":
     """The worst queries by a metric; none that could not be better."""
-    from rag.runs import worst
+    from rag.evaluation.runs import worst
 
     return [query for query in worst(queries, name, n) if query.metrics[name] < 1]
 
 
 def tell_queries(queries: "Sequence[JudgedQuery]", name: str) -> None:
     """A table of queries, with the rank of the first relevant document."""
-    from rag.runs import first_relevant
+    from rag.evaluation.runs import first_relevant
 
     if not queries:
         return

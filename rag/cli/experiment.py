@@ -11,7 +11,7 @@ from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.experiments import Cell, Row
+    from rag.experiments.plans import Cell, Row
     from rag.store.experiments import Answered, Experiment
     from rag.types import Example
 
@@ -50,8 +50,8 @@ def run(config: Path, questions: str, name: str | None, collection: str | None, 
     from threading import Event
 
     from rag.cli.progress import told
-    from rag.experimenting import run as put
-    from rag.experiments import read
+    from rag.experiments.plans import read
+    from rag.experiments.running import run as put
     from rag.shapes.experiments import table_json
 
     folder = Path(questions)
@@ -96,7 +96,7 @@ def run(config: Path, questions: str, name: str | None, collection: str | None, 
 def _examples(app: "App", questions: str) -> "Sequence[Example]":
     """The questions of a file or a dataset. Raises WrongUsage, NotFound."""
     if Path(questions).is_file():
-        from rag.experiments import examples_of
+        from rag.experiments.plans import examples_of
 
         return examples_of(Path(questions))
     if "/" in questions or Path(questions).suffix:
@@ -190,7 +190,7 @@ def remove(experiment: str, json: bool) -> None:
 
 
 def _table(app: "App", kept: "Experiment") -> "tuple[list[Row], list[Answered]]":
-    from rag.experiments import table
+    from rag.experiments.plans import table
     from rag.store import experiments as store
 
     with app.database.read() as connection:
@@ -200,7 +200,7 @@ def _table(app: "App", kept: "Experiment") -> "tuple[list[Row], list[Answered]]"
 
 def tell(kept: "Experiment", rows: "Sequence[Row]") -> None:
     """Each metric: the means of all configurations, and how the others differ from the first."""
-    from rag.experiments import shown
+    from rag.experiments.plans import shown
 
     output.say(f"{output.one_line(kept.questions)}, {output.counted(kept.asked, 'question')}")
     for row in rows:

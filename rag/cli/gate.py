@@ -13,11 +13,11 @@ from rag.errors import NotFound, WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.gating import Progress
-    from rag.questions import QuestionSet
+    from rag.evaluation.gating import Progress
+    from rag.evaluation.questions import QuestionSet
     from rag.store.datasets import Split
 
-MAX_DROP = 0.02  # as in rag.gate, which would import numpy; a test compares them
+MAX_DROP = 0.02  # as in rag.evaluation.gate, which would import numpy; a test compares them
 WORST = 10
 SPLITS = ("train", "validation", "test")
 
@@ -118,9 +118,9 @@ def command(
     answers, just as `rag ask` does, and nothing is logged. Prints a report in Markdown. Exit code 0: every bound holds;
     1: one does not; 2: the call itself is wrong, as for a metric or a run that there is not.
     """
-    from rag.gate import bounds, markdown
-    from rag.gating import Demand, checked, run, way
-    from rag.questions import GATING, chosen, is_folder, of_folder
+    from rag.evaluation.gate import bounds, markdown
+    from rag.evaluation.gating import Demand, checked, run, way
+    from rag.evaluation.questions import GATING, chosen, is_folder, of_folder
     from rag.scorers import names as scorer_names
     from rag.shapes.gates import gate_json
 
@@ -173,7 +173,7 @@ def _known(app: "App", collection: str) -> str:
 
 
 def _dataset(app: "App", named: str, splits: "Sequence[Split]") -> "QuestionSet":
-    from rag.questions import of_dataset
+    from rag.evaluation.questions import of_dataset
 
     try:
         return of_dataset(app.database, app.tenant_id, named, splits)

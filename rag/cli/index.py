@@ -7,7 +7,7 @@ import click
 from rag.cli import options, output
 
 if TYPE_CHECKING:
-    from rag.snapshots import Told
+    from rag.indexes.snapshots import Told
 
 
 @click.group("index")

@@ -16,11 +16,11 @@ from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.batches import Failure, Told
     from rag.cli.intake import Intake
     from rag.corpus import Arrival, Corpus, Origin, Progress, Report
+    from rag.corpus.batches import Failure, Told
     from rag.evaluate import Folder
-    from rag.store.decisions import StoredDecision
+    from rag.store.duplicates.decisions import StoredDecision
     from rag.types import Outcome
 
 SOME_FAILED = 3
@@ -151,7 +151,7 @@ def metadata_of(pairs: tuple[tuple[str, str], ...]) -> dict[str, str | int | flo
 def attempt(app: "App", intake: "Intake", origin: "Origin", told: "Told") -> "tuple[Report, list[StoredDecision]]":
     """What an ingest would do, and the duplicates it would find; nothing of it stays."""
     from rag.store import collections as collection_store
-    from rag.store import decisions
+    from rag.store.duplicates import decisions
     from rag.store.permitted import Predicate
 
     stopping, max_bytes = Stopping(), app.settings.max_file_mb * 2**20

@@ -68,8 +68,7 @@ class Intake:
     @contextmanager
     def arrivals(self, max_bytes: int) -> "Iterator[tuple[Iterable[Arrival], int | None]]":
         """What arrives, and how much that is where it is known."""
-        from rag import gather
-        from rag.corpus import file_arrivals
+        from rag.corpus import file_arrivals, gather
 
         found: list[Iterable[Arrival]] = []
         total: int | None = 0

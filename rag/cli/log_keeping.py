@@ -8,7 +8,7 @@ from rag.cli import options, output
 from rag.cli.choosing import Chosen, choosing, origin
 
 if TYPE_CHECKING:
-    from rag.store.forgetting import Forgotten
+    from rag.store.log.forgetting import Forgotten
 
 BAD = 1
 
@@ -24,7 +24,7 @@ def verify(json: bool) -> int:
     Exit code 1 says that something is not what it was when it was logged.
     """
     from rag.shapes.interactions import proof_json
-    from rag.store import proofs
+    from rag.store.log import proofs
 
     with options.opened(options.settings()) as app:
         found = proofs.verify(app.database, app.local().tenant_id)
@@ -50,8 +50,8 @@ def prune(days: int | None, yes: bool, json: bool) -> None:
 
     Nothing is deleted without --yes. The audit trail keeps who, when and how many.
     """
-    from rag.store import forgetting
     from rag.store import interactions as store
+    from rag.store.log import forgetting
 
     chosen = options.settings()
     kept = chosen.log_retention_days if days is None else days
@@ -83,13 +83,14 @@ def prune(days: int | None, yes: bool, json: bool) -> None:
 def erase(interaction_ids: tuple[str, ...], yes: bool, json: bool, **narrowed: object) -> None:
     """Blank the words of interactions: those named, or those that all of the filters mean.
 
-    Question, answer, prompt and all that scorers, feedback and reviews say in words go for good; figures, digests and
-    the places of passages stay. Versions of datasets that hold some of them are named: they keep what they hold until
-    they are removed. Nothing is erased without --yes. The audit trail keeps who, when and how many.
+    Question, answer, prompt and all that scorers, feedback and reviews say in words go for good, of their replays
+    too; figures, digests and the places of passages stay. Versions of datasets and runs of evaluations that hold some
+    of them are named: they keep what they hold until they are removed. Nothing is erased without --yes. The audit
+    trail keeps who, when and how many.
     """
     from rag.errors import WrongUsage
-    from rag.store import forgetting
     from rag.store.interactions import Query
+    from rag.store.log import forgetting
 
     query = Chosen(**narrowed).asked()  # type: ignore[arg-type]
     if interaction_ids and query != Query():
@@ -101,12 +102,22 @@ def erase(interaction_ids: tuple[str, ...], yes: bool, json: bool, **narrowed: o
             found = forgetting.told(connection, asker.tenant_id, ids)
         done = forgetting.erase(app.database, asker.tenant_id, ids, actor=asker.user, asked=query) if yes else 0
     if json:
-        output.print_json({"interactions": found.interactions, "erased": done, "datasets": list(found.datasets)})
+        output.print_json(
+            {
+                "interactions": found.interactions,
+                "erased": done,
+                "datasets": list(found.datasets),
+                "runs": list(found.runs),
+            }
+        )
         return
     output.say(f"{'erased' if yes else 'would erase'} {_told(found)}")
     if found.datasets:
         named = ", ".join(output.one_line(name) for name in found.datasets)
         output.note(f"datasets keep what they were made of: {named}; `rag datasets remove NAME@NUMBER` takes one away")
+    if found.runs:
+        named = ", ".join(output.one_line(name) for name in found.runs)
+        output.note(f"runs of evaluations keep their questions: {named}; `rag eval remove NAME` takes one away")
     if not yes:
         output.note("nothing was erased: add --yes")
     elif done < found.interactions:

@@ -15,7 +15,7 @@ from rag.cli.choosing import Chosen, choosing, origin
 def tag(interaction_id: str, names: tuple[str, ...], remove: bool, json: bool) -> None:
     """Put tags to an interaction, or take them off."""
     from rag.store import interactions as store
-    from rag.store import tags
+    from rag.store.log import tags
 
     with options.opened(options.settings()) as app:
         asker = app.local()
@@ -37,7 +37,7 @@ def tag(interaction_id: str, names: tuple[str, ...], remove: bool, json: bool) -
 @options.common
 def tags(json: bool) -> None:
     """List the tags in use, the most frequent first."""
-    from rag.store import tags as store
+    from rag.store.log import tags as store
 
     with options.opened(options.settings()) as app, app.database.read() as connection:
         found = store.listing(connection, app.local().tenant_id)
@@ -58,7 +58,7 @@ def views(context: click.Context, json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from rag.shapes.interactions import view_json
-    from rag.store import views as store
+    from rag.store.log import views as store
 
     with options.opened(options.settings()) as app, app.database.read() as connection:
         asker = app.local()
@@ -83,7 +83,7 @@ def views(context: click.Context, json: bool) -> None:
 @options.common
 def save(name: str, **narrowed: object) -> None:
     """Keep the filters as a view, in place of the one of this name."""
-    from rag.store import views as store
+    from rag.store.log import views as store
 
     query = Chosen(**narrowed).asked()  # type: ignore[arg-type]
     with options.opened(options.settings()) as app, app.database.write() as connection:
@@ -97,7 +97,7 @@ def save(name: str, **narrowed: object) -> None:
 @options.common
 def remove(name: str) -> None:
     """Forget a view; what it shows stays."""
-    from rag.store import views as store
+    from rag.store.log import views as store
 
     with options.opened(options.settings()) as app, app.database.write() as connection:
         asker = app.local()

@@ -93,8 +93,8 @@ for one in (log_keeping.verify, log_keeping.prune, log_keeping.erase):
 def _also(connection: "Connection", asker: "Principal", query: "Query", view: str | None, current: bool) -> "Query":
     """What a view and the newest conversation mean, and the query beside them."""
     from rag.errors import NotFound
-    from rag.store import conversations, views
     from rag.store.interactions import query_json, query_value
+    from rag.store.log import conversations, views
 
     told = query_json(query)
     if view is not None:

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from rag.app import App
     from rag.config import Loaded, Settings
-    from rag.store.filters import Filter
+    from rag.store.filters.tree import Filter
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -117,6 +117,6 @@ def opened(chosen: "Settings", *, create: bool = False) -> Iterator["App"]:
 def parse_filter(text: str | None) -> "Filter | None":
     if text is None:
         return None
-    from rag.store.filters import Filter
+    from rag.store.filters.tree import Filter
 
     return Filter.parse(text)

@@ -87,7 +87,7 @@ def add(name: str, file: Path, json: bool) -> None:
     What cannot be used as a prompt is refused, with the line. Earlier versions stay and can be named by their digest;
     to go back to one, add its text again: `rag prompts show NAME@DIGEST > FILE`.
     """
-    from rag import templating
+    from rag.answers import templating
     from rag.errors import WrongUsage
     from rag.store import templates as store
     from rag.types import Template

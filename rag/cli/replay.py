@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rag.app import App
-    from rag.differences import Difference
-    from rag.replay import Replayed
+    from rag.experiments.differences import Difference
+    from rag.experiments.replay import Replayed
     from rag.store.interactions import Query
     from rag.types import Interaction
 
@@ -75,7 +75,7 @@ def command(
     With --at-original-index the texts of then are searched, those that were removed or replaced since among them;
     texts that were erased cannot be had. With --all the exit code is 3 if a question could not be replayed.
     """
-    from rag.replay import Otherwise, replay, replays
+    from rag.experiments.replay import Otherwise, replay, replays
     from rag.shapes.replays import difference_json
     from rag.store import interactions as store
 

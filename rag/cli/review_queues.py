@@ -13,7 +13,7 @@ from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.store.database import Database
-    from rag.store.review_queues import Label, Queue
+    from rag.store.reviews.queues import Label, Queue
     from rag.types import Metadata
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -82,7 +82,8 @@ def told(function: F) -> F:
 @options.common
 def listed(json: bool) -> None:
     """List the queues and how they stand."""
-    from rag.store import review_items, review_queues
+    from rag.store.reviews import items as review_items
+    from rag.store.reviews import queues as review_queues
 
     with options.opened(options.settings()) as app:
         me = app.local()
@@ -146,7 +147,7 @@ def add(
 
     Its conditions are those of `rag logs`; all of them must hold, and one of its reasons.
     """
-    from rag.store import review_queues as store
+    from rag.store.reviews import queues as store
 
     rule = _rule(**flags)  # type: ignore[arg-type]
     if rule is None:
@@ -175,7 +176,7 @@ def add(
 @options.common
 def change(name: str, reviewers: int | None, guidelines: Path | None, **flags: object) -> None:
     """Change what a queue chooses, tells or asks for; items and reviews stay."""
-    from rag.store import review_queues as store
+    from rag.store.reviews import queues as store
 
     with options.opened(options.settings()) as app:
         tenant = app.tenant_id
@@ -198,7 +199,8 @@ def change(name: str, reviewers: int | None, guidelines: Path | None, **flags: o
 @options.common
 def show(name: str, json: bool) -> None:
     """Show a queue: its rule, labels and guidelines, and how it stands."""
-    from rag.store import review_items, review_queues
+    from rag.store.reviews import items as review_items
+    from rag.store.reviews import queues as review_queues
 
     with options.opened(options.settings()) as app:
         me = app.local()
@@ -235,7 +237,7 @@ def fill(name: str, json: bool) -> None:
 
     An answer comes into a queue once; `rag reviews next` lets new ones in by itself.
     """
-    from rag.store import review_queues as store
+    from rag.store.reviews import queues as store
 
     with options.opened(options.settings()) as app:
         tenant = app.tenant_id
@@ -250,7 +252,9 @@ def fill(name: str, json: bool) -> None:
 @options.common
 def put(name: str, interaction_ids: tuple[str, ...]) -> None:
     """Put answers into a queue by hand."""
-    from rag.store import interactions, review_items, review_queues
+    from rag.store import interactions
+    from rag.store.reviews import items as review_items
+    from rag.store.reviews import queues as review_queues
 
     with options.opened(options.settings()) as app:
         tenant = app.tenant_id
@@ -267,7 +271,7 @@ def put(name: str, interaction_ids: tuple[str, ...]) -> None:
 @options.common
 def remove(name: str) -> None:
     """Take a queue away; reviews that were made in it stay."""
-    from rag.store import review_queues as store
+    from rag.store.reviews import queues as store
 
     with options.opened(options.settings()) as app:
         tenant = app.tenant_id
@@ -277,7 +281,7 @@ def remove(name: str) -> None:
 
 
 def _filled(database: "Database", queue: "Queue", *, json: bool) -> None:
-    from rag.reviewing import fill as fill_queue
+    from rag.reviews.filling import fill as fill_queue
 
     found = fill_queue(database, queue.tenant_id, queue.name)
     if json:
@@ -311,7 +315,7 @@ def _rule(
     **narrowed: object,
 ) -> "Metadata | None":
     """The rule that the flags describe; None where none was given."""
-    from rag.review_rules import parse, rule_json
+    from rag.reviews.rules import parse, rule_json
     from rag.store.interactions import query_json
 
     where = query_json(Chosen(**narrowed).asked())  # type: ignore[arg-type]
@@ -347,7 +351,7 @@ def _rule(
 
 
 def _label(text: str) -> "Label":
-    from rag.store.review_queues import Label
+    from rag.store.reviews.queues import Label
 
     name, equals, value = text.partition("=")
     return Label(name.strip(), _number(value, "--label") if equals else None)

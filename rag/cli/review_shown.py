@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from rag.cli import output
 
 if TYPE_CHECKING:
-    from rag.agreement import Measure
-    from rag.store.review_claims import Lock
-    from rag.store.review_items import Item
-    from rag.store.review_queues import Queue
-    from rag.store.reviews import Review
+    from rag.reviews.agreement import Measure
+    from rag.store.reviews.claims import Lock
+    from rag.store.reviews.items import Item
+    from rag.store.reviews.queues import Queue
+    from rag.store.reviews.reviews import Review
     from rag.types import Interaction, Passage
 
 

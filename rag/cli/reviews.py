@@ -14,8 +14,8 @@ from rag.errors import WrongUsage
 if TYPE_CHECKING:
     from rag.app import App
     from rag.store.database import Connection
-    from rag.store.review_items import Item
-    from rag.store.review_texts import Judged
+    from rag.store.reviews.items import Item
+    from rag.store.reviews.texts import Judged
     from rag.types import Interaction, Principal
 
 LEASE_M = 30  # minutes for which `next` locks an item, unless told otherwise
@@ -55,8 +55,8 @@ def following(queue: str | None, skipped: bool, minutes: int, user: str | None, 
 
     QUEUE may be left out where there is only one.
     """
-    from rag.reviewing import next_item
-    from rag.store import review_queues as queue_store
+    from rag.reviews.filling import next_item
+    from rag.store.reviews import queues as queue_store
 
     with options.opened(options.settings()) as app:
         me = _me(app, user)
@@ -80,7 +80,7 @@ def following(queue: str | None, skipped: bool, minutes: int, user: str | None, 
 @options.common
 def show(item: str, queue: str | None, user: str | None) -> None:
     """Show an answer of a queue, without locking it. ID is the item's number, or an interaction's."""
-    from rag.store import review_queues as queue_store
+    from rag.store.reviews import queues as queue_store
 
     with options.opened(options.settings()) as app:
         me = _me(app, user)
@@ -143,7 +143,7 @@ def label(
 
     ID is the number of an item, as `next` shows it, or of an interaction. The label is kept however late it comes.
     """
-    from rag.store import reviews as store
+    from rag.store.reviews import reviews as store
 
     if answer is not None and answer_file is not None:
         raise WrongUsage("give the answer as --answer or as --answer-file, not both")
@@ -163,7 +163,8 @@ def label(
 @options.common
 def skip(item: int, user: str | None) -> None:
     """Pass over an answer: you are not given it again, unless you ask with `next --skipped`."""
-    from rag.store import review_claims, review_items
+    from rag.store.reviews import claims as review_claims
+    from rag.store.reviews import items as review_items
 
     with options.opened(options.settings()) as app:
         me = _me(app, user)
@@ -180,7 +181,7 @@ def skip(item: int, user: str | None) -> None:
 @options.common
 def undo(review: int, user: str | None) -> None:
     """Take a review of yours back: its history stays, and the answer waits again."""
-    from rag.store import reviews as store
+    from rag.store.reviews import reviews as store
 
     with options.opened(options.settings()) as app:
         me = _me(app, user)
@@ -214,7 +215,7 @@ def listed(
     json: bool,
 ) -> None:
     """List reviews, the newest first."""
-    from rag.store import reviews as store
+    from rag.store.reviews import reviews as store
 
     query = store.Query(queue, reviewer, None, label, corrected, since, until, history, tag)
     with options.opened(options.settings()) as app:
@@ -250,8 +251,8 @@ def listed(
 @options.common
 def agreement(queue: str | None, json: bool) -> None:
     """Show how far the reviewers of a queue agree, with 95 % intervals; a dash is what is not defined."""
-    from rag.reviewing import agreement_in
-    from rag.store import review_queues as queue_store
+    from rag.reviews.filling import agreement_in
+    from rag.store.reviews import queues as queue_store
 
     with options.opened(options.settings()) as app:
         me = app.local()
@@ -286,7 +287,7 @@ def _me(app: "App", user: str | None) -> "Principal":
 
 
 def _only_queue(app: "App", me: "Principal") -> str:
-    from rag.store import review_queues as store
+    from rag.store.reviews import queues as store
 
     with app.database.read() as connection:
         names = [queue.name for queue in store.listing(connection, me.tenant_id)]
@@ -298,7 +299,8 @@ def _only_queue(app: "App", me: "Principal") -> str:
 
 def _item(connection: "Connection", me: "Principal", item: str, queue: str | None) -> "Item":
     """The item of this number, or the one that an interaction is in."""
-    from rag.store import interactions, review_items
+    from rag.store import interactions
+    from rag.store.reviews import items as review_items
 
     if item.isascii() and item.isdigit() and len(item) < 19:
         return review_items.get(connection, me, int(item))
@@ -316,7 +318,7 @@ def _item(connection: "Connection", me: "Principal", item: str, queue: str | Non
 def _judged(
     relevant: str | None, irrelevant: str | None, grades: Sequence[tuple[str, str]], better: Sequence[str]
 ) -> "tuple[Judged, ...]":
-    from rag.store.review_texts import Judged
+    from rag.store.reviews.texts import Judged
 
     found = [Judged(1, number=number) for number in _numbers(relevant, "--relevant")]
     found += [Judged(0, number=number) for number in _numbers(irrelevant, "--irrelevant")]

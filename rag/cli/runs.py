@@ -11,7 +11,7 @@ from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
     from rag.app import App
-    from rag.runs import Comparison
+    from rag.evaluation.runs import Comparison
     from rag.store.evaluations import Evaluation, JudgedQuery
 
 RUN = click.argument("run", type=options.TEXT)
@@ -69,7 +69,7 @@ def show(run: str, names: tuple[str, ...], worst: int, json: bool) -> None:
 
     With --metric the worst by that metric are shown; it may be one that was not measured then.
     """
-    from rag.runs import rescored
+    from rag.evaluation.runs import rescored
     from rag.shapes.evaluations import evaluation_json, judged_query_json
 
     with options.opened(options.settings()) as app:
@@ -99,7 +99,7 @@ def compare(first: str, second: str, names: tuple[str, ...], json: bool) -> None
     Over the queries that both have, judged alike: the mean difference (second minus first), its 95 % bootstrap
     interval, and the p of a two-sided paired randomisation test. Without --metric all that both measured are compared.
     """
-    from rag import runs
+    from rag.evaluation import runs
     from rag.shapes.evaluations import comparison_json
 
     with options.opened(options.settings()) as app:
@@ -118,7 +118,7 @@ def compare(first: str, second: str, names: tuple[str, ...], json: bool) -> None
 @options.common
 def export(run: str) -> None:
     """Print a run as a TREC run file: rag eval export RUN > FILE."""
-    from rag import trec
+    from rag.evaluation import trec
 
     with options.opened(options.settings()) as app:
         kept, queries = stored(app, run)
@@ -139,9 +139,10 @@ def take_in(file: Path, folder: Path, name: str | None, names: tuple[str, ...], 
 
     Every judged query counts: one that FILE lacks scores zero.
     """
-    from rag import __version__, trec
+    from rag import __version__
     from rag.evaluate import read_folder
-    from rag.runs import METRICS, averaged, digest_of, figures, judged
+    from rag.evaluation import trec
+    from rag.evaluation.runs import METRICS, averaged, digest_of, figures, judged
     from rag.shapes.evaluations import evaluation_json, judged_query_json
     from rag.store import evaluations as store
 
@@ -201,8 +202,8 @@ def plot(runs: tuple[str, ...], file: Path, names: tuple[str, ...]) -> None:
     Needs matplotlib: pip install 'rag[plots]'. With --metric these are drawn; the first that is a recall (else
     recall_100) is drawn against the latency.
     """
-    from rag import plots
-    from rag.runs import METRICS, averaged, rescored
+    from rag.evaluation import plots
+    from rag.evaluation.runs import METRICS, averaged, rescored
 
     plots.check(file)
     wanted = tuple(dict.fromkeys(names)) or METRICS
@@ -242,7 +243,7 @@ def remove(run: str, json: bool) -> None:
 
 def stored(app: "App", run: str) -> "tuple[Evaluation, list[JudgedQuery]]":
     """A run and its queries. Raises NotFound."""
-    from rag import measuring
+    from rag.evaluation import measuring
 
     return measuring.stored(app.database, app.tenant_id, run)
 
@@ -251,7 +252,7 @@ def measured_by(
     kept: "Evaluation", queries: "list[JudgedQuery]", names: tuple[str, ...]
 ) -> "tuple[Evaluation, list[JudgedQuery]]":
     """The run as if these metrics had been asked for."""
-    from rag.runs import averaged, figures, rescored, with_figures
+    from rag.evaluation.runs import averaged, figures, rescored, with_figures
 
     scored = rescored(queries, names)
     return with_figures(kept, figures(averaged(scored, names))), scored

@@ -14,7 +14,7 @@ from rag.cli.choosing import MOMENT
 from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from rag.scoring import References, Tally
+    from rag.evaluation.scoring import References, Tally
 
 
 TOLD_S = 60.0  # at the end: for so long whoever is told of low scores is waited for
@@ -63,7 +63,7 @@ def command(
     import logging
     from threading import Event
 
-    from rag import scoring
+    from rag.evaluation import scoring
     from rag.store import interactions as store
     from rag.store.interactions import Query
 
@@ -106,8 +106,8 @@ def command(
 def _known(names: Sequence[str], folder: Path | None) -> "References | None":
     """The examples of a folder. Raises WrongUsage where a metric needs them and none are given."""
     from rag.evaluate import read_folder
+    from rag.evaluation.scoring import references
     from rag.scorers import WITH_REFERENCE
-    from rag.scoring import references
 
     if folder is not None:
         return references(read_folder(folder).examples)

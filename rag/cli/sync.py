@@ -16,8 +16,8 @@ from rag.errors import RagError, WrongUsage
 if TYPE_CHECKING:
     from rag.app import App
     from rag.config import Settings
+    from rag.corpus.sync import Difference
     from rag.store.syncs import Follows, StoredSync
-    from rag.sync import Difference
     from rag.types import Metadata
 
 URLS = ("http://", "https://")
@@ -184,7 +184,7 @@ class _Runs:
 
     def __init__(self, app: "App", chosen: bool, dry_run: bool, allow_empty: bool, passwords: tuple[str, ...]) -> None:
         """`chosen`: the collection of the settings was named for this command."""
-        from rag.sync import Options
+        from rag.corpus.sync import Options
 
         self.app, self.dry_run, self._chosen = app, dry_run, chosen
         self._options = Options(app.settings.max_file_mb * 2**20, allow_empty, passwords)
@@ -218,8 +218,8 @@ class _Runs:
 
     def run(self, sync: "StoredSync", stop: Event, go_on: bool) -> "Difference | None":
         """Run one. With `go_on`, what keeps it from running is said, and the result None."""
-        from rag import sync as syncing
         from rag.corpus import Corpus
+        from rag.corpus import sync as syncing
 
         app = self.app
         try:
@@ -242,7 +242,7 @@ class _Runs:
 
 def _watch(runs: _Runs, stored: Callable[[], list["StoredSync"]], every_s: int, json: bool) -> int:
     """Run whenever something changed, until Ctrl-C; what changed nothing is not told."""
-    from rag.watch import turns
+    from rag.corpus.watch import turns
 
     stopping = _Stopping()
     with first_interrupt(stopping.ask):
@@ -263,7 +263,7 @@ def _nothing_yet(settings: "Settings") -> bool:
 
 def _first(name: str, collection: str, follows: "Follows") -> "Difference":
     """A dry run where nothing was ever taken in."""
-    from rag.sync import first_preview
+    from rag.corpus.sync import first_preview
 
     return first_preview(name, collection, follows)
 
@@ -308,7 +308,7 @@ def _ended(sync: "StoredSync") -> str:
 
 
 def _remove(app: "App", sync: "StoredSync", keep_documents: bool, json: bool) -> int:
-    from rag.sync import remove
+    from rag.corpus.sync import remove
 
     collection = app.collection(sync.collection)
     removed = remove(app.database, collection, sync, keep_documents=keep_documents, actor="local")

@@ -116,7 +116,7 @@ def _opened(target: str) -> Iterator[TextIO]:
 def _entries(app: "App", query: "Query") -> "Iterator[Interaction]":
     """The interactions that are meant, whole, the oldest first."""
     from rag.store import interactions as store
-    from rag.store import scores
+    from rag.store.log import scores
 
     tenant_id = app.tenant_id
     with app.database.read() as connection:

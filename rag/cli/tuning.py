@@ -9,8 +9,8 @@ from rag.cli import ingest, interrupts, options, output
 from rag.errors import WrongUsage
 
 if TYPE_CHECKING:
+    from rag.evaluation.tune import Tuned
     from rag.search import Fusion
-    from rag.tune import Tuned
 
 
 @click.command("tune")
@@ -52,9 +52,9 @@ def command(
     search that names no other uses it.
     """
     from rag.cli.progress import told
-    from rag.questions import TUNING, chosen, is_folder, of_dataset, of_folder
+    from rag.evaluation.questions import TUNING, chosen, is_folder, of_dataset, of_folder
+    from rag.evaluation.tune import tune
     from rag.store import collections as store
-    from rag.tune import tune
 
     read = of_folder(Path(set_)) if is_folder(set_) else None
     if read is not None and splits:

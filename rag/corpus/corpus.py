@@ -15,15 +15,17 @@ from ingest.headings import embedded_text
 from ingest.media_types import OLE
 from ingest.reading.prepare import Begun, Task
 from ingest.types import ChunkSettings, Failed, Source
-from rag.batches import Batch, Origin, Report, Tally, Told, cut, embed
 from rag.corpus.arrivals import Arrival, Looked, Progress, Relocated, file_arrivals
-from rag.store import alike, review, writing
+from rag.corpus.batches import Batch, Origin, Report, Tally, Told, cut, embed
 from rag.store import collections as collection_store
 from rag.store import contents as content_store
 from rag.store import documents as document_store
+from rag.store import writing
 from rag.store.collections import Collection
 from rag.store.database import Database
-from rag.store.policies import Policies
+from rag.store.duplicates import alike
+from rag.store.duplicates import second_looks as review
+from rag.store.duplicates.policies import Policies
 from rag.store.writing import NewContent, Record, SourceRead, Written
 from rag.types import Embedder, Outcome
 

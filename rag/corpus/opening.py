@@ -7,10 +7,10 @@ from ingest.types import Metadata
 from rag.corpus.corpus import Corpus
 from rag.errors import WrongUsage
 from rag.store import collections as collection_store
-from rag.store import near
 from rag.store.collections import Collection
 from rag.store.database import Database
-from rag.store.policies import DEFAULTS, Policies
+from rag.store.duplicates import near
+from rag.store.duplicates.policies import DEFAULTS, Policies
 from rag.types import Embedder
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def open_corpus(
 ) -> Corpus:
     """Open a collection for writing; it is made, with these settings, when it is not there.
 
-    `dedup` are its policies on duplicates, as rag.store.policies names them. Without a pool it gets one of its own, of
-    one process that ends when it is idle.
+    `dedup` are its policies on duplicates, as rag.store.duplicates.policies names them. Without a pool it gets one of
+    its own, of one process that ends when it is idle.
     Raises WrongUsage if it was embedded by another embedder than this one: its vectors could not be compared.
     """
     check_chunking(embedder, chunk_tokens, overlap_tokens)

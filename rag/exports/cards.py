@@ -7,10 +7,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from rag.answers.templating import fence
 from rag.exports.records import Record
 from rag.exports.splits import shares_of
 from rag.store.datasets import Content, Version
-from rag.templating import fence
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 

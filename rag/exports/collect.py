@@ -11,12 +11,12 @@ from math import fsum
 from rag.exports.records import Record, Shown, rewritten
 from rag.exports.splits import Shares, normal, split
 from rag.scrubbing import Kind, Scrubber
-from rag.store import evidence as evidence_store
 from rag.store import interactions as interaction_store
 from rag.store.database import Connection, Database
 from rag.store.datasets import Origin
-from rag.store.evidence import Evidence, Which
 from rag.store.interactions import Query
+from rag.store.reviews import evidence as evidence_store
+from rag.store.reviews.evidence import Evidence, Which
 from rag.types import Interaction
 
 AT_ONCE = 100  # interactions that are read together
@@ -88,8 +88,10 @@ def _record(connection: Connection, interaction_id: str, said: Evidence, origins
         return "was erased"
     if entry.answer.finish_reason == "cancelled":
         return "was cancelled"
-    worse = evidence_store.answers(connection, said.better_than)
-    return record_of_answer(entry, said, tuple(text for text in worse.values() if text != entry.answer.text))
+    answer, worse = entry.answer.text, evidence_store.answers(connection, said.better_than)
+    # A replay's prompt repeats the conversation that it was asked in, so it must not go to another split.
+    entry = replace(entry, conversation_id=interaction_store.standing(connection, entry).conversation_id)
+    return record_of_answer(entry, said, tuple(text for text in worse.values() if text != answer))
 
 
 def record_of_answer(entry: Interaction, said: Evidence, worse: tuple[str, ...] = ()) -> Record:
@@ -164,14 +166,17 @@ def _answerable(record: Record) -> bool | None:
 
 
 def deduplicated(records: Sequence[Record]) -> list[Record]:
-    """Of records that ask the same and were answered the same, the one of which most was said; of equals the newest."""
+    """Of records that ask the same and were answered the same, the one of which most was said, with all answers that
+    were liked less than this one; of equals the newest."""
     best: dict[tuple[str, str], Record] = {}
+    worse: dict[tuple[str, str], dict[str, None]] = {}
     for record in records:
         key = (normal(record.question), normal(record.answer or ""))
+        worse.setdefault(key, {}).update(dict.fromkeys(record.worse))
         if key not in best or _weight(record) >= _weight(best[key]):
             best[key] = record
-    kept = {record.key for record in best.values()}
-    return [record for record in records if record.key in kept]
+    kept = {record.key: replace(record, worse=tuple(worse[key])) for key, record in best.items()}
+    return [kept[record.key] for record in records if record.key in kept]
 
 
 def _weight(record: Record) -> tuple[bool, int, bool]:

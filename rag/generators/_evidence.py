@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.languages.sentences import sentences
+from rag.answers.injection import commands
 from rag.generators._extractive.asked import is_open
-from rag.injection import commands
 from rag.language import NEGATIONS, Word, is_content, words
 from rag.types import Passage
 

@@ -33,7 +33,7 @@ from rag.generators._extractive.features import (
     refers,
     understand,
 )
-from rag.generators._extractive.lists import listed
+from rag.generators._extractive.lists import is_item, listed
 from rag.generators._extractive.windows import Windows, splits
 from rag.generators._extractive.writing import Quote, counted, in_order, introduced, pieces
 from rag.language import beginnings
@@ -108,7 +108,9 @@ class Extractive:
         if evidence(features) < ENOUGH:
             return []
         scores = features @ WEIGHTS
-        if query.kind == "list" and (quotes := listed(found, best[_best(scores, 1)[0]], self.words)):
+        likeliest = best[_best(scores, 1)[0]]
+        wanted = query.kind == "list" or not is_item(found[likeliest])  # what opens a list says nothing without it
+        if wanted and (quotes := listed(found, likeliest, self.words)):
             return quotes
         quotes = self._packed(query, [found[i] for i in best], scores)
         # A sentence taken out of its brackets can read as two; who counts sentences in the answer must not find more.

@@ -11,12 +11,13 @@ import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Json = dict[str, object]
 DEFAULT_CONTEXT_TOKENS = 4096  # where the server does not say; Ollama's default
 BYTES_PER_TOKEN = 3.0  # an estimate on the safe side: English has about 4.4, Chinese 3 to 4, code about 3.3
+ASKED_AGAIN_S = 10.0  # after which a server is asked for its models that could not be
 ATTEMPTS = 4
 LONGEST_PAUSE_S = 20.0  # a server that asks for a longer one is not asked again
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -71,7 +73,15 @@ class Line:
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True)
+class Listed:
+    """What a server's list of models said."""
+
+    context_tokens: int = DEFAULT_CONTEXT_TOKENS
+    until: float = 0.0  # by time.monotonic(): when it is asked next
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Server:
     """A model on an OpenAI-compatible server. Safe to use from several threads."""
 
@@ -79,6 +89,7 @@ class Server:
     model: str
     timeout_s: float
     key: str | None = field(default=None, repr=False)
+    _listed: Listed = field(default_factory=Listed, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -89,20 +100,31 @@ class Server:
         """The model as the server calls it; which weights these are only the server knows."""
         return f"{self.model} at {urlsplit(self.base_url).netloc}"
 
-    @cached_property
+    @property
     def context_tokens(self) -> int:
-        """What the server's list of models says, else 4096."""
+        """What the server's list of models says, else 4096. One that could not be asked, as while it starts, is asked
+        again after a while."""
         import httpx
 
+        if time.monotonic() >= self._listed.until:
+            try:
+                self._listed.context_tokens, self._listed.until = self._context_listed(), inf
+            except httpx.HTTPError:  # a server that is down is found when it is asked
+                self._listed.until = time.monotonic() + ASKED_AGAIN_S
+        return self._listed.context_tokens
+
+    def _context_listed(self) -> int:
+        """As the list of models says; it is a courtesy. Raises httpx.HTTPError where there is nobody to ask."""
+        with self._client() as client:
+            response = client.get(f"{self.base_url}/models")
+        if response.is_server_error:
+            response.raise_for_status()
         try:
-            with self._client() as client:
-                listed = client.get(f"{self.base_url}/models").json()
-            entries = listed["data"] if isinstance(listed, dict) else []
-            ours = next(entry for entry in entries if entry.get("id") == self.model)
+            ours = next(entry for entry in response.json()["data"] if entry.get("id") == self.model)
             limits = [ours.get(name) for name in ("max_model_len", "context_length", "context_window")]
             return next((int(n) for n in limits if isinstance(n, int) and n > 0), DEFAULT_CONTEXT_TOKENS)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
-            return DEFAULT_CONTEXT_TOKENS  # the list is a courtesy; a server that is down is found when it is asked
+        except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+            return DEFAULT_CONTEXT_TOKENS
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """An estimate by bytes: the server's tokenizer is not here."""
@@ -191,10 +213,15 @@ class Server:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     yield _whole(json.loads(response.read()))
                     return
+                ended = False
                 for data in _events(response.iter_lines()):
                     if line.cut.is_set() or data == "[DONE]":
                         return
-                    yield _piece(json.loads(data))
+                    piece = _piece(json.loads(data))
+                    ended = ended or piece.finish is not None
+                    yield piece
+                if not ended:
+                    raise self._failed("its answer broke off")
         except httpx.HTTPError as error:
             raise self._failed(f"{type(error).__name__}: {error}") from error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -294,7 +321,7 @@ def _piece(body: Json) -> Piece:
     if not isinstance(choices, list) or not choices:
         return Piece(usage=_usage(body))
     first = choices[0]
-    return Piece((first.get("delta") or {}).get("content") or "", first.get("finish_reason"), _usage(body))
+    return Piece(_text((first.get("delta") or {}).get("content")), first.get("finish_reason"), _usage(body))
 
 
 def _whole(body: Json) -> Piece:
@@ -303,7 +330,13 @@ def _whole(body: Json) -> Piece:
     choices = body["choices"]
     if not isinstance(choices, list):
         raise ValueError("no choices")
-    return Piece(choices[0]["message"]["content"] or "", choices[0].get("finish_reason"), _usage(body))
+    return Piece(_text(choices[0]["message"]["content"]), choices[0].get("finish_reason"), _usage(body))
+
+
+def _text(content: object) -> str:
+    if content is not None and not isinstance(content, str):
+        raise ValueError("its content is no text")
+    return content or ""
 
 
 def load(rest: str, models: Models, *, key_file: Path | None = None, timeout_s: float = 60.0) -> Generator:

@@ -14,9 +14,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.evaluation.significance import Mean
 from rag.insight.figures import Step, step_of, steps
 from rag.insight.intervals import Share, share
-from rag.significance import Mean
 
 INSIDE = 0.95  # of the answered questions of the reference period
 ENOUGH = 50  # answered questions that a limit needs

@@ -12,9 +12,9 @@ from rag.insight.clusters import Cluster, clusters
 from rag.insight.drift import Drift, Near, drift
 from rag.insight.figures import FIRST
 from rag.search import OpenCollection, Search, search
-from rag.store import asked as store
-from rag.store.asked import Question
 from rag.store.database import Database
+from rag.store.log import asked as store
+from rag.store.log.asked import Question
 from rag.types import Embedder, Passage, Principal, Vectors
 
 SAMPLED = 2000  # questions of a period that drift is told from

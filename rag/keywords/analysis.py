@@ -196,6 +196,7 @@ class _Analyser:
         self._stopwords = STOPWORDS if language == "en" else frozenset[str]()
         if other != language:
             self._stopwords |= frozenset(fold(word) for word in FUNCTION_WORDS.get(other, ()))
+            self._stopwords |= STOPWORDS if other == "en" else frozenset[str]()  # no English text holds these
         self._shortest_name = 1 if language in LATIN - {"en"} else 2  # in capitals: vitamine D, though d' is no name
         self._untold = _BY_LETTERS if language == UNTOLD else []
         self._indic = language in _DEVANAGARI

@@ -13,7 +13,7 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.rankings import staged
+from rag.rankings.arrays import staged
 from rag.types import Ids, Ranking
 
 K1 = 1.2

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from rag.keywords.bm25 import Scores, gains
 from rag.keywords.vocabulary import Vocabulary
-from rag.rankings import find
+from rag.rankings.arrays import find
 from rag.types import Ids
 
 ARRAYS = ("ids", "lengths", "text", "ends", "offsets", "rows", "counts", "tokens")  # one file each

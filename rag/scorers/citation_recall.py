@@ -21,7 +21,7 @@ class CitationRecall:
     """
 
     name: str = "citation_recall"
-    version: str = "1"
+    version: str = "2"
 
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
@@ -29,10 +29,10 @@ class CitationRecall:
         return of_answers(self, self._judged, interactions)
 
     def _judged(self, interaction: Interaction, answer: Answer) -> Score:
-        stated = [claim for claim in claims(answer.text) if content_stems(claim.text)]
+        texts = [passage.text for passage in interaction.passages]
+        stated = [claim for claim in claims(answer.text, texts) if content_stems(claim.text)]
         if not stated:
             return does_not_apply(self, "the answer states nothing")
-        texts = [passage.text for passage in interaction.passages]
         bare = [claim.text for claim in stated if not _borne_out(claim, texts)]
         held = len(stated) - len(bare)
         label = f"{held} of {len(stated)} sentences borne out by what they mark"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.references import exact_match
+from rag.evaluation.references import exact_match
 from rag.scorers._applies import against_gold
 from rag.types import Example, Interaction, Models, Score, Scorer
 

@@ -38,7 +38,7 @@ class Faithfulness:
 
     embedder: Embedder | None = None
     name: str = "faithfulness"
-    version: str = "2"
+    version: str = "3"
 
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
@@ -111,7 +111,7 @@ def sentences_of(answer: str, passages: Sequence[Passage]) -> list[Borne]:
     """The sentences of an answer that state something, each with what supports it best."""
     texts = [passage.text for passage in passages]
     found = []
-    for sentence in (claim.text for claim in claims(answer) if states(claim.text)):
+    for sentence in (claim.text for claim in claims(answer, texts) if states(claim.text)):
         best = most_supporting(sentence, texts)
         if best is None:
             found.append(Borne(sentence, None, "", "unsupported", "no words in common with any passage"))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag import templating
+from rag.answers import templating
+from rag.answers.injection import disarmed
 from rag.errors import WrongSetting
-from rag.injection import disarmed
 from rag.scorers._applies import answer_of, does_not_apply, identifier
 from rag.support import without_markers
 from rag.types import (

@@ -34,7 +34,7 @@ class Entailment:
     tokenizer: "PreTrainedTokenizerBase"
     entails: int  # the index of the label
     name: str = "nli"
-    version: str = "1"
+    version: str = "2"
 
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
@@ -42,11 +42,12 @@ class Entailment:
         return of_answers(self, self._judged, interactions)
 
     def _judged(self, interaction: Interaction, answer: Answer) -> Score:
-        sentences = [claim.text for claim in claims(answer.text) if content_stems(claim.text)]
+        texts = [passage.text for passage in interaction.passages]
+        sentences = [claim.text for claim in claims(answer.text, texts) if content_stems(claim.text)]
         if not sentences:
             return does_not_apply(self, "the answer states nothing")
-        n = len(interaction.passages)
-        told = self.probabilities([(passage.text, one) for one in sentences for passage in interaction.passages])
+        n = len(texts)
+        told = self.probabilities([(text, one) for one in sentences for text in texts])
         best = [max(told[i * n : (i + 1) * n]) for i in range(len(sentences))]
         weak = [one for one, value in zip(sentences, best, strict=True) if value < 0.5]
         label = f"{len(best) - len(weak)} of {len(best)} sentences entailed"

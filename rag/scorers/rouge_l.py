@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.references import rouge_l
+from rag.evaluation.references import rouge_l
 from rag.scorers._applies import against_gold
 from rag.types import Example, Interaction, Models, Score, Scorer
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.references import token_f1
+from rag.evaluation.references import token_f1
 from rag.scorers._applies import against_gold
 from rag.types import Example, Interaction, Models, Score, Scorer
 

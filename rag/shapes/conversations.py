@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rag.shapes import Json
 
 if TYPE_CHECKING:
-    from rag.store.conversations import Conversation, Node
+    from rag.store.log.conversations import Conversation, Node
 
 
 def conversation_json(conversation: "Conversation") -> Json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rag.shapes import Json
 
 if TYPE_CHECKING:
-    from rag.store.decisions import StoredDecision, Tally
+    from rag.store.duplicates.decisions import StoredDecision, Tally
 
 
 def duplicates_json(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rag.shapes import Json
 
 if TYPE_CHECKING:
-    from rag.runs import Comparison
+    from rag.evaluation.runs import Comparison
     from rag.store.evaluations import Evaluation, JudgedQuery
 
 

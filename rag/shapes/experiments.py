@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rag.shapes import Json, number
 
 if TYPE_CHECKING:
-    from rag.experiments import Row
+    from rag.experiments.plans import Row
     from rag.store.experiments import Answered, Experiment
 
 

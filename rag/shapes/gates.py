@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from rag.shapes import Json, number
 
 if TYPE_CHECKING:
-    from rag.gate import Dropped, Gate
-    from rag.significance import Mean
+    from rag.evaluation.gate import Dropped, Gate
+    from rag.evaluation.significance import Mean
 
 
 def gate_json(gate: "Gate") -> Json:

@@ -8,8 +8,8 @@ from rag.shapes.documents import document_json
 from rag.shapes.duplicates import decision_json
 
 if TYPE_CHECKING:
-    from rag.store.decisions import StoredDecision
     from rag.store.documents import StoredDocument
+    from rag.store.duplicates.decisions import StoredDecision
     from rag.store.histories import Citing
 
 

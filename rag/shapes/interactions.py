@@ -10,8 +10,8 @@ from rag.types import Hit, Interaction, LeftOut, Prompt, Score
 
 if TYPE_CHECKING:
     from rag.store.interactions import Feedback, Links, Marks
-    from rag.store.proofs import Proof
-    from rag.store.views import View
+    from rag.store.log.proofs import Proof
+    from rag.store.log.views import View
 
 
 def interaction_json(

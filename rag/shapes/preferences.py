@@ -8,8 +8,8 @@ from rag.shapes.answers import citations_json, passages_json
 from rag.types import Interaction
 
 if TYPE_CHECKING:
-    from rag.preferring import Rate, Shown, Strength
-    from rag.store.preferences import Preference
+    from rag.experiments.preferences import Rate, Shown, Strength
+    from rag.store.reviews.preferences import Preference
 
 
 def pair_json(shown: "Shown") -> Json:

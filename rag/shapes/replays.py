@@ -6,7 +6,7 @@ from rag.shapes import Json, number
 from rag.types import Interaction
 
 if TYPE_CHECKING:
-    from rag.differences import Difference, Gone, New
+    from rag.experiments.differences import Difference, Gone, New
 
 
 def difference_json(found: "Difference") -> Json:

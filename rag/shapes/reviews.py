@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rag.shapes import Json, number
 
 if TYPE_CHECKING:
-    from rag.agreement import Agreement, Measure
-    from rag.reviewing import Filled
-    from rag.store.review_claims import Lock
-    from rag.store.review_items import Counts, Item
-    from rag.store.review_queues import Queue
-    from rag.store.reviews import Review
+    from rag.reviews.agreement import Agreement, Measure
+    from rag.reviews.filling import Filled
+    from rag.store.reviews.claims import Lock
+    from rag.store.reviews.items import Counts, Item
+    from rag.store.reviews.queues import Queue
+    from rag.store.reviews.reviews import Review
 
 
 def queue_json(queue: "Queue", counts: "Counts") -> Json:

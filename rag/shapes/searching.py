@@ -8,8 +8,8 @@ from rag.shapes import Json, number, timings_json
 from rag.types import Part, Passage, Place
 
 if TYPE_CHECKING:
+    from rag.rankings.stages import Stage
     from rag.search import Found
-    from rag.stages import Stage
     from rag.why import Why
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from rag.shapes import Json
 
 if TYPE_CHECKING:
+    from rag.corpus.sync import Difference
     from rag.store.syncs import StoredSync
-    from rag.sync import Difference
 
 
 def difference_json(difference: "Difference") -> Json:

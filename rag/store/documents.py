@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, exists, func, or_, se
 
 from rag.errors import NotFound
 from rag.store.among import DIALECTS, among
-from rag.store.filters import Own, keys, matches, microseconds, origin_of
+from rag.store.filters.tree import Own, keys, matches, microseconds, origin_of
 from rag.store.permitted import Predicate, require_known, still_seen
 from rag.store.prepared import Prepared
 from rag.store.tables import chunks, contents, document_labels, documents, sources

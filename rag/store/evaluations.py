@@ -120,6 +120,13 @@ def remove(connection: Connection, tenant_id: int, name: str) -> Evaluation:
     return found
 
 
+def holding(connection: Connection, tenant_id: int, query_ids: Sequence[str]) -> list[str]:
+    """The names of the runs that put questions of these ids."""
+    asked = select(evaluation_queries.c.evaluation_id).where(evaluation_queries.c.query_id.in_(query_ids))
+    found = select(evaluations.c.name).where(evaluations.c.tenant_id == tenant_id, evaluations.c.id.in_(asked))
+    return list(connection.scalars(found.order_by(evaluations.c.name)))
+
+
 def check_name(name: str) -> None:
     """Raise WrongUsage unless `name` can name a run: 1…120 printable characters, no slash, no outer blanks, not a
     number, which is taken for an id."""

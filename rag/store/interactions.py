@@ -4,7 +4,7 @@ from rag.store.log.facts import conditions
 from rag.store.log.marks import Links, Marks, links, marks
 from rag.store.log.pages import MOST, count, counted, page
 from rag.store.log.query import Query, ScoreRange, query_json, query_value, score_ranges
-from rag.store.log.reading import Feedback, feedback_of, get, lines, listing, whole
+from rag.store.log.reading import Feedback, feedback_of, get, lines, listing, standing, whole
 from rag.store.log.search import Count
 from rag.store.log.writing import add_feedback, add_scores, record
 
@@ -32,5 +32,6 @@ __all__ = [
     "query_value",
     "record",
     "score_ranges",
+    "standing",
     "whole",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy import Connection, select
 
-from rag.rankings import find
+from rag.rankings.arrays import find
 from rag.store.among import DIALECTS, among
 from rag.store.permitted import integers
 from rag.store.prepared import Prepared

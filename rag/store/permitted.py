@@ -9,8 +9,8 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, exists, func, or_, select, true
 
 from rag.errors import WrongFilter
-from rag.store.conditions import condition, path
-from rag.store.filters import FIELDS, Filter, must_be_known
+from rag.store.filters.conditions import condition, path
+from rag.store.filters.tree import FIELDS, Filter, must_be_known
 from rag.store.tables import chunks, contents, document_labels, documents
 from rag.types import Ids
 

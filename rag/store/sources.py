@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from rag.store import places
 from rag.store.contents import parts
 from rag.store.database import now
+from rag.store.duplicates import places
 from rag.store.tables import documents, sources
 
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, or_, select
 
 from rag.store.documents import shown_title
-from rag.store.filters import Filter
+from rag.store.duplicates.places import HeldBack, held_back, labels_of
+from rag.store.duplicates.policies import Level, Policy
+from rag.store.filters.tree import Filter
 from rag.store.permitted import Predicate, alive
-from rag.store.places import HeldBack, held_back, labels_of
-from rag.store.policies import Level, Policy
 from rag.store.tables import chunks, contents, decisions, documents
 
 

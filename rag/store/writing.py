@@ -7,13 +7,13 @@ from typing import Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from rag.store import alike, places
 from rag.store import sources as source_store
 from rag.store.collections import Collection, Moved, by_id, change_settings, lock, next_position, record_change
 from rag.store.contents import NewChunk, NewContent, ensure_contents, insert_vectors, otherwise_cut, parts, settle
 from rag.store.database import now
-from rag.store.duplicates import Placed, Placing
-from rag.store.places import Arriving, HeldBack, Place, Seat
+from rag.store.duplicates import alike, places
+from rag.store.duplicates.places import Arriving, HeldBack, Place, Seat
+from rag.store.duplicates.placing import Placed, Placing
 from rag.store.sources import SourceRead
 from rag.store.tables import document_labels, documents
 from rag.types import Metadata, Outcome

@@ -10,6 +10,7 @@ from rag.vectors.finalists import MARGIN, accept, questions, rank, read_array, r
 from rag.vectors.tuning import Tuning
 
 CHECKED_WHEN_READ: frozenset[str] = frozenset()
+SPARSE = 8  # where fewer than one row in so many may be found, these are gathered; else passing over all is quicker
 
 
 class ExactVectors:
@@ -64,7 +65,7 @@ class ExactVectors:
         queries = questions(queries, rows.shape[1])
         inside = self._inside(permitted.bitmap(), ids)
         count = int(inside.sum())
-        if 2 * count < len(ids):  # gathering few rows is cheaper than passing over all
+        if SPARSE * count < len(ids):
             return scan(queries, ids[inside], rows[inside], k)
         return scan(queries, ids, rows, k, inside if count < len(ids) else None)
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from ingest.wording import counted
-from rag.rankings import find, ids_of
+from rag.rankings.arrays import find, ids_of
 from rag.types import Bitmap, Ids, Permitted, Ranking, Vectors
 from rag.vectors import lists as quantised
 from rag.vectors import rows as stored
 from rag.vectors import tuning
-from rag.vectors.exact import scan
+from rag.vectors.exact import SPARSE, scan
 from rag.vectors.finalists import accept, nearest, questions, read_state, write_state
 from rag.vectors.lists import Lists, Selector
 from rag.vectors.rows import HeldRows, Spool, StoredRows, steps
@@ -183,7 +183,7 @@ def _places(held: Ids, wanted: Ids) -> Ids:
 def _compared(held: _Held, queries: Vectors, k: int, bitmap: Bitmap, count: int) -> list[Ranking]:
     """The k nearest, by comparing all that are permitted."""
     ids = held.ids
-    if count <= len(ids) // 2:
+    if SPARSE * count < len(ids):
         return _gathered(held, queries, k, _places(ids, bitmap.ids()))
     inside = bitmap.mask(ids)
     whole = held.rows.whole()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.rankings import Columns, columns, staged
+from rag.rankings.arrays import Columns, columns, staged
 from rag.types import Ids, Ranking, Vectors
 from rag.vectors.rows import sums
 

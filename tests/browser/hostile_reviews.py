@@ -10,20 +10,20 @@ from rag.exports.splits import ALL_TEST
 from rag.store import evaluations as evaluation_store
 from rag.store import experiments as experiment_store
 from rag.store import interactions as interaction_store
-from rag.store import preferences as preference_store
-from rag.store import review_items as item_store
-from rag.store import review_queues as queue_store
-from rag.store import reviews as review_store
-from rag.store import views as view_store
 from rag.store.database import Connection
 from rag.store.evaluations import JudgedQuery, NewEvaluation
 from rag.store.experiments import Answered, Configured
 from rag.store.interactions import Query
-from rag.store.preferences import Pair
-from rag.store.review_items import NewItem
-from rag.store.review_queues import Label
-from rag.store.review_texts import Judged
-from rag.store.reviews import Said
+from rag.store.log import views as view_store
+from rag.store.reviews import items as item_store
+from rag.store.reviews import preferences as preference_store
+from rag.store.reviews import queues as queue_store
+from rag.store.reviews import reviews as review_store
+from rag.store.reviews.items import NewItem
+from rag.store.reviews.preferences import Pair
+from rag.store.reviews.queues import Label
+from rag.store.reviews.reviews import Said
+from rag.store.reviews.texts import Judged
 from rag.types import Interaction
 
 DATASET, FEW = "words", "few"

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from rag.app import opening
-from rag.runs import METRICS, averaged, figures, judged
+from rag.evaluation.runs import METRICS, averaged, figures, judged
 from rag.store import evaluations as evaluation_store
 from rag.types import Example
 from tests.browser.conftest import AXE_ALL, WHOLE, WIDTHS, Site, Window, looked_at, settled

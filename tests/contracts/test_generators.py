@@ -93,9 +93,11 @@ class Behaviour:
 
     failures: list[int] = field(default_factory=list)  # statuses of the next answers
     retry_after: str | None = None
+    starting: bool = False  # the list of models is not there yet
     streams: bool = True
     refuses_streams: bool = False
     breaks_off: bool = False
+    stops_short: bool = False  # the stream ends and says neither why nor that it does
     hangs: threading.Event | None = None
     asked: list[dict[str, object]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
@@ -104,8 +106,10 @@ class Behaviour:
 def server_app(behaviour: Behaviour) -> FastAPI:
     app = FastAPI()
 
-    @app.get("/v1/models")
-    def models() -> dict[str, object]:
+    @app.get("/v1/models", response_model=None)
+    def models() -> Response | dict[str, object]:
+        if behaviour.starting:
+            return JSONResponse({"error": {"message": "loading model"}}, 503)
         return {"data": [{"id": "small", "max_model_len": 3000}, {"id": "other"}]}
 
     @app.post("/v1/chat/completions")
@@ -134,6 +138,8 @@ def server_app(behaviour: Behaviour) -> FastAPI:
             yield f"data: {json.dumps({'choices': [{'delta': {'content': piece}, 'finish_reason': None}]})}\n\n"
             if number == 1 and behaviour.breaks_off:
                 yield f"data: {json.dumps({'error': {'message': 'out of memory'}})}\n\n"
+                return
+            if number == 1 and behaviour.stops_short:
                 return
             if number == 1 and behaviour.hangs:
                 behaviour.hangs.wait(20)
@@ -170,6 +176,7 @@ def address(behaviour: Behaviour) -> Iterator[str]:
 def good_server(behaviour: Behaviour) -> Iterator[None]:
     behaviour.failures, behaviour.streams, behaviour.refuses_streams = [], True, False
     behaviour.breaks_off, behaviour.hangs, behaviour.retry_after = False, None, None
+    behaviour.stops_short, behaviour.starting = False, False
     behaviour.asked.clear()
     behaviour.keys.clear()
     with stamina.set_testing(True, attempts=3):  # the same retries, without the pauses
@@ -518,6 +525,30 @@ def test_an_answer_that_breaks_off_is_an_error(every: dict[str, Generator], beha
         say(every["openai"], on_text=heard.append)
     assert heard == ["The", " lighthouse"]
     assert len(behaviour.asked) == 1
+
+
+def test_an_answer_that_ends_without_an_end_is_an_error(every: dict[str, Generator], behaviour: Behaviour) -> None:
+    """As a proxy leaves it whose server died: half an answer is no answer."""
+    behaviour.stops_short = True
+    with pytest.raises(GeneratorFailed, match="broke off"):
+        say(every["openai"])
+
+
+def test_a_server_that_starts_is_asked_again_for_its_context(
+    models: Models, address: str, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = generators.load(f"openai:{address}#small", models)
+    now = 100.0
+    monkeypatch.setattr("rag.generators.openai.time.monotonic", lambda: now)
+    behaviour.starting = True
+    assert server.context_tokens == 4096
+    behaviour.starting = False
+    assert server.context_tokens == 4096  # not with each question
+    now = 200.0
+    assert server.context_tokens == 3000
+    behaviour.starting = True
+    now = 1e9
+    assert server.context_tokens == 3000
 
 
 def test_a_silent_server_can_be_cancelled(every: dict[str, Generator], behaviour: Behaviour) -> None:

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu import sentence_bleu
 
-from rag import embedders, references, scorers, support
+from rag import embedders, scorers, support
 from rag.citations import cite
 from rag.config import DEFAULTS
 from rag.errors import GeneratorFailed, WrongSetting
+from rag.evaluation import references
 from rag.scorers import judge
 from rag.scorers.answer_relevancy import READ
 from rag.scorers.completeness import parts

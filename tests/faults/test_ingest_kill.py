@@ -15,38 +15,14 @@ from sqlalchemy import select
 from rag.app import App
 from rag.config import load
 from rag.store.tables import chunks, contents, documents
-from tests.forking import Forking
+from tests.forking import KILLER, Forking
 
 FILES = 150  # four batches
 KILL_AFTER_COMMITS = (1, 2, 3)
 READ = """
 import alembic.command, filelock, pathspec, psutil, sqlalchemy.dialects.sqlite, sqlite3
 import rag.app, rag.cli.db, rag.cli.doctor, rag.cli.ingest, rag.cli.intake, rag.doctor, rag.embedders.hashing
-import rag.shapes.documents, rag.snapshots, rag.vectors.faiss, rag.wrapped
-"""
-
-# The child is the real command line. It is killed from inside, right after the n-th commit or just before it: a kill
-# from outside would land wherever the machine's load puts it, and mostly miss.
-KILLER = """
-import os, signal, sys
-from contextlib import contextmanager
-from rag.store.database import Database
-left, before = int(sys.argv[1]), sys.argv[2] == "before"
-write = Database.write
-@contextmanager
-def killing(self):
-    global left
-    with write(self) as connection:
-        yield connection
-        left -= 1
-        if left == 0 and before:
-            os.kill(os.getpid(), signal.SIGKILL)
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-Database.write = killing
-from rag.cli import main
-sys.argv = ["rag", *sys.argv[3:]]
-main()
+import rag.shapes.documents, rag.indexes.snapshots, rag.vectors.faiss, rag.rankings.wrapped
 """
 
 
@@ -138,7 +114,7 @@ def test_killed_and_run_again(
 ) -> None:
     data = shutil.copytree(empty, tmp_path / "data")
     killed = forking.run(
-        ["-c", KILLER, str(commits + 2), moment, "--data", str(data), "ingest", str(folder)], env=environment()
+        ["-c", KILLER, str(commits + 2), moment, "0", "--data", str(data), "ingest", str(folder)], env=environment()
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     between = state(data)

@@ -42,7 +42,8 @@ TOGETHER_S = 150.0  # far more than it takes; what does not end by then hangs
 
 READ = """
 import alembic.command, filelock, pathspec, psutil, psycopg, sqlalchemy.dialects.sqlite, sqlite3
-import rag.cli.worker, rag.embedders.hashing, rag.snapshots, rag.vectors.faiss, rag.workers, rag.wrapped
+import rag.cli.worker, rag.embedders.hashing, rag.indexes.snapshots, rag.rankings.wrapped
+import rag.vectors.faiss, rag.workers
 """
 
 # A worker that does something to itself when it is about to write its n-th batch, and whose queue may be broken.

@@ -14,11 +14,11 @@ from typing import TextIO
 
 import pytest
 
-from rag.store import review_items as item_store
-from rag.store import reviews as store
 from rag.store.collections import Collection
 from rag.store.database import Database
-from rag.store.review_queues import Queue
+from rag.store.reviews import items as item_store
+from rag.store.reviews import reviews as store
+from rag.store.reviews.queues import Queue
 from tests.forking import Forked, Forking
 from tests.test_interactions import collection
 from tests.test_reviews import claim, queued, taken, who
@@ -26,7 +26,7 @@ from tests.test_reviews import claim, queued, taken, who
 __all__ = ["collection"]
 
 ITEMS = 12
-READ = "import psycopg, sqlite3, sqlalchemy.dialects.sqlite, rag.store.review_claims, rag.store.reviews"
+READ = "import psycopg, sqlite3, sqlalchemy.dialects.sqlite, rag.store.reviews.claims, rag.store.reviews.reviews"
 
 # Reviews what it is given until there is nothing left. "hold": claims one item, says so and waits to be killed. "save":
 # the same, with the review written but not committed. "broken": claims without looking at locks.
@@ -34,7 +34,9 @@ REVIEWER = """
 import sys
 url, tenant, name, queue, act = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
 from sqlalchemy import true
-from rag.store import database, review_claims, reviews
+from rag.store import database
+from rag.store.reviews import claims as review_claims
+from rag.store.reviews import reviews
 from rag.types import Principal
 if act == "broken":
     review_claims._free = lambda at: true()

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.generations import Generation
-from rag.snapshots import Indexes
+from rag.indexes.generations import Generation
+from rag.indexes.snapshots import Indexes
 from rag.vectors import faiss
 from rag.vectors.rows import StoredRows
 from tests.conftest import ROOT

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 
-from rag import batches, doctor, sync
+from rag import doctor
 from rag.app import App
 from rag.config import Settings
-from rag.corpus import Corpus, Origin
+from rag.corpus import Corpus, Origin, batches, sync
+from rag.corpus.sync import Difference, Options
 from rag.search import Fusion, Search, search
 from rag.store import documents as document_store
 from rag.store import syncs as store
 from rag.store.tables import chunks, contents, document_labels, documents, installation, vectors
-from rag.sync import Difference, Options
 from rag.types import Embedder, Principal, Vectors
-from tests.forking import Forking
+from tests.forking import KILLER, Forking
 
 ROUNDS = 20
 ON_POSTGRESQL = 4
@@ -37,34 +37,8 @@ COMMON = "This page is part of the handbook and may be shared within the house. 
 
 READ = """
 import filelock, pathspec, psutil, psycopg, selectolax, sqlalchemy.dialects.sqlite, sqlite3
-import ingest.reading.pool, ingest.web, rag.app, rag.batches, rag.cli.sync, rag.embedders.hashing, rag.shapes.syncs
-import rag.snapshots, rag.sync, rag.vectors.faiss, rag.wrapped
-"""
-
-# The child is the real command line, and kills itself before or after its n-th commit; transactions are made small, so
-# that there are many moments to die at.
-KILLER = """
-import os, signal, sys
-from contextlib import contextmanager
-import rag.batches, rag.sync
-from rag.store.database import Database
-left, before, size = int(sys.argv[1]), sys.argv[2] == "before", int(sys.argv[3])
-write = Database.write
-@contextmanager
-def killing(self):
-    global left
-    with write(self) as connection:
-        yield connection
-        left -= 1
-        if left == 0 and before:
-            os.kill(os.getpid(), signal.SIGKILL)
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-Database.write = killing
-rag.batches.BATCH_DOCUMENTS = rag.sync.RETIRED_SOURCES = size
-from rag.cli import main
-sys.argv = ["rag", *sys.argv[4:]]
-main()
+import ingest.reading.pool, ingest.web, rag.app, rag.cli.sync, rag.corpus.batches, rag.corpus.sync
+import rag.embedders.hashing, rag.indexes.snapshots, rag.rankings.wrapped, rag.shapes.syncs, rag.vectors.faiss
 """
 
 

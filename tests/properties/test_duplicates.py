@@ -25,16 +25,16 @@ from rag import embedders
 from rag.access import Access
 from rag.corpus import Corpus, Origin, changed, make_pool, open_corpus
 from rag.errors import Conflict
+from rag.indexes.snapshots import Indexes
 from rag.search import OpenCollection, Search, search
-from rag.snapshots import Indexes
 from rag.store import collections as collection_store
 from rag.store import database as database_store
 from rag.store import documents as document_store
-from rag.store import review
 from rag.store.checks import collection_checks
 from rag.store.database import Database
+from rag.store.duplicates import second_looks as review
+from rag.store.duplicates.policies import DEFAULTS, Rule
 from rag.store.permitted import Predicate
-from rag.store.policies import DEFAULTS, Rule
 from rag.store.tables import chunks, contents, decisions, document_labels, documents, signatures, vectors
 from rag.store.trial import trial
 from rag.store.vectors import CollectionFeed

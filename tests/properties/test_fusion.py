@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.fusion import Ask, Span, ceiling, rrf, shares, weighted
 from rag.keywords.bm25 import Statistics
-from rag.rankings import Scores
+from rag.rankings.arrays import Scores
+from rag.rankings.fusion import Ask, Span, ceiling, rrf, shares, weighted
 from rag.types import Hit, Ids, Part, Ranking
 
 

@@ -18,12 +18,12 @@ from rag import embedders
 from rag.access import Access
 from rag.corpus import Corpus, Origin, make_pool, open_corpus
 from rag.errors import NotFound, WrongFilter
+from rag.indexes.snapshots import Indexes
 from rag.keywords.analysis import analyse
 from rag.search import Found, Fusion, OpenCollection, Refining, Search, search
-from rag.snapshots import Indexes
 from rag.store import database as database_store
 from rag.store.database import Database
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.tables import chunks, contents, documents
 from rag.store.vectors import CollectionFeed
 from rag.types import Embedder, Mode, Principal

@@ -22,13 +22,13 @@ from ingest.minhash import signatures
 from ingest.reading.prepare import Prepared
 from ingest.types import Chunk, Document
 from rag.app import App
-from rag.batches import Batch as Writing
-from rag.batches import Origin, Report, Tally
 from rag.config import load
 from rag.corpus import open_corpus
+from rag.corpus.batches import Batch as Writing
+from rag.corpus.batches import Origin, Report, Tally
 from rag.embedders.hashing import Hashing
 from rag.search import Search, search
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.store.writing import SourceRead
 from rag.types import CountTokens, Mode
 

@@ -119,7 +119,7 @@ class AskResult(Shape):
     answer: str | None
     abstained: Annotated[bool | None, Field(description="the passages do not answer, and the answer says so")]
     confidence: Annotated[float | None, Field(description="how likely the passages answer, 0 to 1; null: not asked")]
-    refusal: Annotated[Refusal | None, Field(description="set where too little was found to ask a generator")]
+    refusal: Annotated[Refusal | None, Field(description="what was looked for, where the documents do not answer")]
     removed: Annotated[list[str], Field(description="sentences that a strict answer leaves out")]
     generator: Annotated[str, Field(description="who answered")]
     fallback: Annotated[Fallback | None, Field(description="set where another should have answered and could not")]

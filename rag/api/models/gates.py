@@ -8,7 +8,7 @@ from rag.api.models import CollectionName, Shape
 from rag.api.models.datasets import Split
 from rag.api.models.searching import Generating
 
-MAX_DROP, WORST = 0.02, 10  # as in rag.gate, not imported: a client reads this file and measures nothing
+MAX_DROP, WORST = 0.02, 10  # as in rag.evaluation.gate, not imported: a client reads this file and measures nothing
 
 Metric = Annotated[str, Field(min_length=1, max_length=100)]
 

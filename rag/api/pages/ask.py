@@ -26,10 +26,10 @@ from rag.api.streams import ending
 from rag.ask import ask
 from rag.errors import NotFound, RagError
 from rag.store import collections as collection_store
-from rag.store import conversations as conversation_store
 from rag.store import interactions as interaction_store
-from rag.store.conversations import ROOT, Conversation, Node
 from rag.store.interactions import Feedback
+from rag.store.log import conversations as conversation_store
+from rag.store.log.conversations import ROOT, Conversation, Node
 from rag.types import AGAIN_TEMPERATURE, Interaction, Principal, Verdict
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)

@@ -16,15 +16,15 @@ from rag.api.requests import Asker, TheHouse
 from rag.api.routes.ask import OPEN_GENERATORS
 from rag.api.routes.comparisons import asked_twice, check_both, own
 from rag.api.routes.experiments import check
-from rag.comparing import following, judge, shown
 from rag.errors import WrongUsage
-from rag.experiments import table
-from rag.preferring import Shown, rates, strengths
+from rag.experiments.blind import following, judge, shown
+from rag.experiments.plans import table
+from rag.experiments.preferences import Shown, rates, strengths
 from rag.store import collections as collection_store
 from rag.store import experiments as experiment_store
-from rag.store import preferences as preference_store
 from rag.store.experiments import Experiment
-from rag.store.preferences import Preference
+from rag.store.reviews import preferences as preference_store
+from rag.store.reviews.preferences import Preference
 from rag.types import Interaction, Principal
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)

@@ -17,12 +17,12 @@ from rag.api.requests import Asker, TheHouse
 from rag.api.routes.documents import ask_for, collection_of, put_back, read_form, remove
 from rag.api.routes.duplicates import undo
 from rag.store import collections as collection_store
-from rag.store import decisions as decision_store
 from rag.store import documents as document_store
 from rag.store import finding, histories
 from rag.store.collections import Collection
 from rag.store.documents import StoredDocument
-from rag.store.filters import Filter
+from rag.store.duplicates import decisions as decision_store
+from rag.store.filters.tree import Filter
 from rag.store.permitted import Predicate
 from rag.types import Principal
 

@@ -12,7 +12,7 @@ from rag.api.pages.charts import Chart, Series, Value, lines, round_step
 from rag.api.pages.rendering import PageRoute, duration, number, page, query
 from rag.api.requests import Asker, TheHouse
 from rag.api.routes.evaluations import check
-from rag.runs import METRICS, compare, first_relevant, rescored, worst
+from rag.evaluation.runs import METRICS, compare, first_relevant, rescored, worst
 from rag.store import evaluations as store
 from rag.store.evaluations import Evaluation, JudgedQuery
 

@@ -16,17 +16,17 @@ from rag.api.pages.rendering import PageRoute, number, page, see
 from rag.api.requests import Asker, TheHouse
 from rag.api.routes.interactions import check_seen
 from rag.api.routes.replays import check_logged
-from rag.differences import difference
 from rag.errors import NotPermitted, WrongUsage
-from rag.replay import Otherwise, replay
+from rag.experiments.differences import difference
+from rag.experiments.replay import Otherwise, replay
 from rag.store import dashboard as figures_store
 from rag.store import interactions as store
-from rag.store import review_items as item_store
-from rag.store import review_queues as queue_store
-from rag.store import reviews as review_store
-from rag.store import standing, tags, views
 from rag.store.database import Connection
-from rag.store.review_items import NewItem
+from rag.store.log import standing, tags, views
+from rag.store.reviews import items as item_store
+from rag.store.reviews import queues as queue_store
+from rag.store.reviews import reviews as review_store
+from rag.store.reviews.items import NewItem
 from rag.types import Cut, Hit, Interaction, Part, Principal
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)

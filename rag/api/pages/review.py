@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from rag import reviewing
 from rag.api.house import House
 from rag.api.models import MAX_ID
 from rag.api.models.searching import SearchRequest
@@ -20,18 +19,19 @@ from rag.api.requests import Asker, TheHouse, utc
 from rag.api.routes.reviews import check_unbound
 from rag.api.routes.search import searched
 from rag.errors import NotFound, WrongUsage
-from rag.review_rules import Disagreement, LowScore, Plain, Share, parse, rule_json
+from rag.reviews import filling as reviewing
+from rag.reviews.rules import Disagreement, LowScore, Plain, Share, parse, rule_json
 from rag.store import interactions as interaction_store
-from rag.store import review_claims as claims
-from rag.store import review_items as item_store
-from rag.store import review_queues as queue_store
-from rag.store import review_texts as text_store
-from rag.store import reviews as review_store
 from rag.store.database import Connection
-from rag.store.review_claims import LockLost
-from rag.store.review_items import Item
-from rag.store.review_texts import Judged, Named
-from rag.store.reviews import Review, Said
+from rag.store.reviews import claims
+from rag.store.reviews import items as item_store
+from rag.store.reviews import queues as queue_store
+from rag.store.reviews import reviews as review_store
+from rag.store.reviews import texts as text_store
+from rag.store.reviews.claims import LockLost
+from rag.store.reviews.items import Item
+from rag.store.reviews.reviews import Review, Said
+from rag.store.reviews.texts import Judged, Named
 from rag.types import Interaction, Metadata, Principal
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)

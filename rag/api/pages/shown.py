@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.support import MARKER, marked_numbers
+from rag.support import marked_numbers, markers
 from rag.types import Answer, Citation, Interaction, Passage, Verdict
 
 ORDER: tuple[Verdict, ...] = ("supported", "partly", "contradicted", "unsupported")  # the first that a sentence has
@@ -113,7 +113,9 @@ def _parts(answer: Answer, passages: Sequence[Passage], start: int, end: int) ->
     before, else to the passage. A number that no passage has is text."""
     found: list[Part] = []
     at = start
-    for match in MARKER.finditer(answer.text, start, end):
+    for match in markers(answer.text, [passage.text for passage in passages]):
+        if not start <= match.start() < end:
+            continue
         if match.start() > at:
             found.append(Part(answer.text[at : match.start()]))
         for number in marked_numbers(match.group()):

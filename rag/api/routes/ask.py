@@ -15,7 +15,7 @@ from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.api.streams import EventStream, Whole, wants_events
 from rag.ask import Answering, Question, Step, stream
 from rag.errors import NotPermitted
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.types import CancelToken, Principal
 
 router = APIRouter(tags=["ask"], route_class=StrictRoute)

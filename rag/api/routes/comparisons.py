@@ -22,14 +22,14 @@ from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.api.routes.ask import check_generator
 from rag.api.routes.experiments import check
 from rag.api.routes.interactions import check_seen
-from rag.comparing import following, judge, shown, side_by_side
 from rag.errors import NotPermitted
-from rag.experiments import SETTINGS
-from rag.preferring import Shown, rates, strengths
+from rag.experiments.blind import following, judge, shown, side_by_side
+from rag.experiments.plans import SETTINGS
+from rag.experiments.preferences import Shown, rates, strengths
 from rag.shapes.preferences import pair_json, preference_json, rates_json
 from rag.store import experiments as experiment_store
 from rag.store import interactions as interaction_store
-from rag.store import preferences as preference_store
+from rag.store.reviews import preferences as preference_store
 from rag.types import Principal
 
 router = APIRouter(tags=["evaluations"], route_class=StrictRoute)

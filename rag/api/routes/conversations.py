@@ -8,7 +8,7 @@ from rag.api.answers import Json, documented
 from rag.api.models.conversations import Conversations, ConversationWhole
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.shapes.conversations import conversation_json, tree_json
-from rag.store import conversations as conversation_store
+from rag.store.log import conversations as conversation_store
 
 router = APIRouter(tags=["conversations"], route_class=StrictRoute)
 

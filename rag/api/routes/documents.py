@@ -33,9 +33,10 @@ from rag.shapes.jobs import job_json
 from rag.shapes.problems import problem
 from rag.store import collections as collection_store
 from rag.store import documents as document_store
-from rag.store import finding, review, writing
+from rag.store import finding, writing
 from rag.store.collections import Collection
-from rag.store.filters import Filter
+from rag.store.duplicates import second_looks as review
+from rag.store.filters.tree import Filter
 from rag.store.finding import Order
 from rag.store.jobs import Job as StoredJob
 from rag.store.permitted import Predicate

@@ -11,9 +11,9 @@ from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.errors import NotPermitted
 from rag.shapes.duplicates import duplicates_json
 from rag.store import collections as collection_store
-from rag.store import decisions as decision_store
+from rag.store.duplicates import decisions as decision_store
+from rag.store.duplicates.second_looks import undo_decision
 from rag.store.permitted import Predicate
-from rag.store.review import undo_decision
 
 router = APIRouter(tags=["duplicates"], route_class=StrictRoute)
 

@@ -9,7 +9,7 @@ from rag.api.models import MAX_ID
 from rag.api.models.evaluations import EvaluationComparison, EvaluationRun, Evaluations
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.errors import NotPermitted
-from rag.runs import averaged, compare, figures, rescored, with_figures, worst
+from rag.evaluation.runs import averaged, compare, figures, rescored, with_figures, worst
 from rag.shapes.evaluations import comparison_json, evaluation_json, judged_query_json
 from rag.store import evaluations as evaluation_store
 from rag.types import Principal

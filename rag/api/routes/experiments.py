@@ -9,7 +9,7 @@ from rag.api.models import MAX_ID
 from rag.api.models.experiments import Experiments, ExperimentWhole
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.errors import NotPermitted
-from rag.experiments import table
+from rag.experiments.plans import table
 from rag.shapes.experiments import answered_json, experiment_json, table_json
 from rag.store import experiments as experiment_store
 from rag.types import Principal

@@ -13,8 +13,8 @@ from rag.api.routes.ask import check_generator
 from rag.api.routes.evaluations import check
 from rag.api.routes.jobs import Id
 from rag.errors import Conflict, NotFound
-from rag.gate import Bound
-from rag.gating import Demand
+from rag.evaluation.gate import Bound
+from rag.evaluation.gating import Demand
 from rag.jobs import ask_gate
 from rag.shapes.jobs import job_json
 from rag.store import jobs as job_store

@@ -10,8 +10,8 @@ from rag.api.models.histories import CitingAnswers, DocumentHistory
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.api.routes.documents import collection_of
 from rag.shapes.histories import citing_json, history_json
-from rag.store import decisions as decision_store
 from rag.store import histories
+from rag.store.duplicates import decisions as decision_store
 from rag.store.permitted import Predicate
 
 router = APIRouter(tags=["documents"], route_class=StrictRoute)

@@ -21,7 +21,7 @@ from rag.api.routes.narrowing import Narrowed
 from rag.errors import NotFound, WrongUsage
 from rag.shapes.interactions import interaction_json
 from rag.store import interactions as interaction_store
-from rag.store import tags
+from rag.store.log import tags
 from rag.types import Interaction, Principal
 
 router = APIRouter(tags=["interactions"], route_class=StrictRoute)

@@ -9,8 +9,8 @@ from rag.api.models.interactions import Proof, View, ViewRequest, Views
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.errors import NotPermitted
 from rag.shapes.interactions import proof_json, view_json
-from rag.store import proofs, views
 from rag.store.interactions import query_value
+from rag.store.log import proofs, views
 
 router = APIRouter(tags=["interactions"], route_class=StrictRoute)
 

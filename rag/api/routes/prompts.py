@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from rag import templating
+from rag.answers import templating
 from rag.api.answers import Json, documented
 from rag.api.models.prompts import TemplateAdded, TemplateRequest, Templates, TemplateWhole
 from rag.api.requests import Asker, StrictRoute, TheHouse

@@ -13,9 +13,9 @@ from rag.api.refining import check_reranker
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.api.routes.ask import OPEN_GENERATORS, check_generator
 from rag.api.routes.interactions import Id, check_seen
-from rag.differences import Difference, difference
 from rag.errors import NotPermitted, WrongUsage
-from rag.replay import Otherwise, replay
+from rag.experiments.differences import Difference, difference
+from rag.experiments.replay import Otherwise, replay
 from rag.shapes.replays import difference_json
 from rag.store import interactions as interaction_store
 from rag.types import Interaction, Principal

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from rag import reviewing
 from rag.api.answers import Json, documented
 from rag.api.models import MAX_ID, ULID
 from rag.api.models.reviews import (
@@ -31,7 +30,8 @@ from rag.api.models.reviews import (
 )
 from rag.api.requests import Asker, StrictRoute, TheHouse, utc
 from rag.errors import NotPermitted
-from rag.review_rules import parse, rule_json
+from rag.reviews import filling as reviewing
+from rag.reviews.rules import parse, rule_json
 from rag.shapes import Json as Shape
 from rag.shapes.interactions import interaction_json
 from rag.shapes.reviews import (
@@ -44,15 +44,15 @@ from rag.shapes.reviews import (
     reviews_json,
 )
 from rag.store import interactions as interaction_store
-from rag.store import review_claims as claims
-from rag.store import review_items as item_store
-from rag.store import review_queues as queue_store
-from rag.store import reviews as review_store
 from rag.store.database import Connection
-from rag.store.review_items import ItemState, NewItem
-from rag.store.review_queues import LABELS, Label, Queue
-from rag.store.review_texts import Judged
-from rag.store.reviews import Said
+from rag.store.reviews import claims
+from rag.store.reviews import items as item_store
+from rag.store.reviews import queues as queue_store
+from rag.store.reviews import reviews as review_store
+from rag.store.reviews.items import ItemState, NewItem
+from rag.store.reviews.queues import LABELS, Label, Queue
+from rag.store.reviews.reviews import Said
+from rag.store.reviews.texts import Judged
 from rag.types import Principal
 
 router = APIRouter(tags=["reviews"], route_class=StrictRoute)

@@ -10,7 +10,7 @@ from rag.api.refining import check_reranker, refining
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.search import Search, search
 from rag.shapes.searching import search_json
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 from rag.types import Principal
 
 router = APIRouter(tags=["search"], route_class=StrictRoute)

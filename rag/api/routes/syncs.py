@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
-from rag import sync as syncing
 from rag.api.answers import Json, documented
 from rag.api.models import CollectionName
 from rag.api.models.jobs import Job
 from rag.api.models.syncs import SyncDifference, Syncs
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.corpus import Corpus
+from rag.corpus import sync as syncing
 from rag.errors import NotPermitted
 from rag.jobs import ask_sync
 from rag.shapes.jobs import job_json

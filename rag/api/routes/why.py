@@ -9,7 +9,7 @@ from rag.api.refining import check_reranker, refining
 from rag.api.requests import Asker, StrictRoute, TheHouse
 from rag.search import Search
 from rag.shapes.searching import why_json
-from rag.store.filters import Filter
+from rag.store.filters.tree import Filter
 
 router = APIRouter(tags=["search"], route_class=StrictRoute)
 

@@ -1,4 +1,4 @@
-"""Lists in documents: which consecutive items answer "which are the …", and how many of them fit; pure."""
+"""Lists in documents: which consecutive items answer a question, and how many of them fit; pure."""
 
 import re
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """How PostgreSQL finds the rows of a query with words: its index gives them in no order, and each by reading all that
 it says. So few rows are looked at, in order, and counts end with a lower bound."""
 
+import math
 from collections.abc import Sequence
 
 from sqlalchemy import ARRAY, BigInteger, Boolean, bindparam, cast, func, select, text
@@ -33,10 +34,12 @@ class SpokenInPostgresql(Search):
             return Search.page(self, inside, limit)
         found: list[int] = []
         at, some = 0, 10 * limit
-        while at < len(numbers) and len(found) < limit:  # ever more of them at once
+        while at < len(numbers) and len(found) < limit:  # ever more of them at once, but no more than fill the page
             held = self._holding(numbers[at : at + some])
             found += [number for number in numbers[at : at + some] if number in held]
-            at, some = at + some, 4 * some
+            at += some
+            likely = 1.3 * at * (limit - len(found)) / max(len(found), 1)
+            some = max(limit, min(4 * some, math.ceil(likely)))
         return self._named(found[:limit])
 
     def counted(self, inside: Span, most: int) -> Count:

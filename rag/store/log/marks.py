@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from rag.store import tags
+from rag.store.log import tags
 from rag.store.tables import interactions
 
 

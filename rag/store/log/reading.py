@@ -22,6 +22,14 @@ GONE = (Message("system", "(what this prompt repeats is gone from the log; the d
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Which conversation a question was asked in, and behind which turn; None: in none, behind none."""
+
+    conversation_id: str | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Feedback:
     id: int
     user: str
@@ -80,8 +88,22 @@ def whole(connection: Connection, interaction_id: str) -> Interaction | None:
 def rendered(connection: Connection, row: Row[Any], passages: Sequence[Passage]) -> tuple[Message, ...] | None:
     """The messages of a row's prompt; None where what they repeat is gone."""
     kept = connection.execute(select(texts.c.text).where(texts.c.id == row.prompt_id)).scalar_one()
-    turns = turns_before(connection, row.parent_id) if prompts.leans(kept) else ()
+    turns = turns_before(connection, standing(connection, row).parent_id) if prompts.leans(kept) else ()
     return prompts.unfolded(kept, prompts.Sources(row.question, row.search_query, passages, turns))
+
+
+def standing(connection: Connection, entry: Interaction | Row[Any]) -> Standing:
+    """Where an interaction was asked. A replay, which is in no conversation, was asked where what it replays was."""
+    columns = interactions.c
+    found, replayed = Standing(entry.conversation_id, entry.parent_id), entry.replays_id
+    while found == Standing() and replayed is not None:
+        row = connection.execute(
+            select(columns.conversation_id, columns.parent_id, columns.replays_id).where(columns.id == replayed)
+        ).one_or_none()
+        if row is None:
+            break
+        found, replayed = Standing(row.conversation_id, row.parent_id), row.replays_id
+    return found
 
 
 def turns_before(connection: Connection, parent_id: str | None) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, Executable, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import WrongUsage
-from rag.store.conversations import linked
 from rag.store.database import Database, now
 from rag.store.log import prompts
-from rag.store.log.reading import require, turns_before
+from rag.store.log.conversations import linked
+from rag.store.log.reading import require, standing, turns_before
 from rag.store.log.values import (
     citation_json,
     left_out_json,
@@ -43,7 +43,7 @@ def record(connection: Connection, database: Database, entry: Interaction, colle
     entry = linked(connection, entry)
     said_once = [shown_json(passage) for passage in entry.passages]
     if entry.prompt is not None:
-        turns = turns_before(connection, entry.parent_id)
+        turns = turns_before(connection, standing(connection, entry).parent_id)
         sources = prompts.Sources(entry.question, entry.search_query, entry.passages, turns)
         said_once.append(prompts.folded(entry.prompt.messages, sources))
     text_ids = _text_ids(connection, database, entry.tenant_id, said_once)

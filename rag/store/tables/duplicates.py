@@ -33,7 +33,7 @@ bands = Table(  # locality-sensitive hashing: signatures that share a hash are c
     "bands",  # whose keys say which rows are theirs, so neither a foreign key nor an index of them is needed
     metadata,
     Column("collection_id", Id, ForeignKey("collections.id"), primary_key=True),
-    Column("recent", Boolean, primary_key=True),  # not yet moved into the large tree; see rag/store/near.py
+    Column("recent", Boolean, primary_key=True),  # not yet moved into the large tree; see rag/store/duplicates/near.py
     Column("hash", BigInteger, primary_key=True, autoincrement=False),
     Column("signature_id", Id, primary_key=True),
     sqlite_with_rowid=False,

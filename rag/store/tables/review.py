@@ -22,7 +22,7 @@ review_queues = Table(
     id_column(),
     Column("tenant_id", Id, ForeignKey("tenants.id"), nullable=False),
     Column("name", Text, nullable=False),
-    Column("rule", Json, nullable=False),  # which interactions come in, as rag.reviewing writes it
+    Column("rule", Json, nullable=False),  # which interactions come in, as rag.reviews.filling writes it
     Column("score", Text, nullable=False),  # the name under which labels are scores of an interaction
     Column("labels", Json, nullable=False),  # [{"name": …, "value": 0…1 or null}, …], in the order in which they stand
     Column("reviewers", Integer, nullable=False),  # so many different people an item needs

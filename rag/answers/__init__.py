@@ -1,0 +1,1 @@
+"""What stands around an answer: what is searched for, what is too little, what is dangerous, and how it is told."""

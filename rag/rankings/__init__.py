@@ -1,0 +1,1 @@
+"""Rankings and what is done to them: kept as arrays, fused, watched stage by stage, widened."""

@@ -1,0 +1,1 @@
+"""Which answers people look at, and how far they agree."""

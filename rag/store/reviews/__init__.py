@@ -1,0 +1,1 @@
+"""What people judge: queues, items that wait, reviews, blind preferences, and what is gathered from them."""

@@ -24,11 +24,11 @@ import measuring
 
 from ingest.languages.sentences import sentences
 from rag import config
+from rag.answers.claims import MARKER
 from rag.app import opening
 from rag.ask import Question, answer
 from rag.cli.progress import told
 from rag.evaluate import Way, embedded, judge, read_folder
-from rag.support import MARKER
 from rag.types import Interaction
 
 SETS = ("xquad-en", "clapnq-dev")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from rag.access import Access
 from rag.config import Settings, overruled
 from rag.engines import Engines
-from rag.errors import NotFound, StoreNotReady
+from rag.errors import NotFound, StoreNotReady, WrongUsage
 from rag.folders import make_folder
 from rag.rankings.beside import Beside
 from rag.store import collections as collection_store
@@ -205,8 +205,11 @@ class App:
 
     def tune_index(self, collection: Collection, recall: float | None = None) -> int | None:
         """Settle anew how the collection's vectors are searched, for this recall, or for the one asked before. Gives
-        the new generation of its index, None when another process is writing it."""
+        the new generation of its index, None when another process is writing it. Raises WrongUsage for a recall below
+        0.5 or above 1, or NaN."""
         if recall is not None:
+            if not 0.5 <= recall <= 1:
+                raise WrongUsage(f"the recall lies between 0.5 and 1, not {recall}")
             with self.database.write() as connection:
                 collection_store.change_settings(connection, collection.id, {"recall": recall})
         return self.indexes(collection).publish(tune=True)

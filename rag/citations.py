@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from rag.support import ABSTENTION, Claim, Span, best_span, claims, is_abstention, most_supporting
+from rag.answers.claims import ABSTENTION, Claim, claims, is_abstention
+from rag.support import Span, best_span, most_supporting
 from rag.types import SUPPORTING, Citation, Passage, Verdict
 
 _FACTS = frozenset(("number", "unit", "date", "name", "negation"))  # reasons with which no part of a sentence is kept

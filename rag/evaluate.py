@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ingest.languages.sentences import sentences
+from rag.answers.claims import MARKER
 from rag.answers.confidence import Abstaining
 from rag.ask import Answering, Question, answer
 from rag.errors import WrongUsage
@@ -20,7 +21,6 @@ from rag.rankings.wrapped import Embedded
 from rag.search import MAX_K, Found, Fusion, OpenCollection, Refining, Search, search
 from rag.store import documents as document_store
 from rag.store.database import Database
-from rag.support import MARKER
 from rag.types import Embedder, Example, GenerationSettings, Interaction, Mode, Passage, Principal, Reranker, Scorer
 
 EVERYDAY = 10  # passages of the search that is timed, as `rag search` looks for when it is told no other number

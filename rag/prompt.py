@@ -17,10 +17,10 @@ from pathlib import Path
 
 from ingest.languages.sentences import sentences
 from rag.answers import templating
+from rag.answers.claims import ABSTENTION, MARKER, is_abstention
 from rag.answers.injection import commands, disarmed
 from rag.answers.templating import fence
 from rag.errors import TooMuch
-from rag.support import ABSTENTION, MARKER, is_abstention
 from rag.types import Cut, LeftOut, Message, Passage, Prompt, Template
 
 __all__ = ["ABSTENTION", "BUILT_IN", "built_in", "built_ins", "fence", "is_abstention", "pack", "render"]

@@ -381,6 +381,12 @@ class Finish:
     """The last event of every generation that did not raise."""
 
     reason: Literal["stop", "length", "cancelled", "abstained"]
+    at_stop: bool = False  # a stop string ended it
+
+    @property
+    def may_be_silent(self) -> bool:
+        """Whether an answer without a word is one; from whoever just says nothing it is a failure."""
+        return self.at_stop or self.reason == "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -514,7 +520,7 @@ class Interaction:
     answer: Answer | None  # None when it failed
     error: str | None  # what failed, in words
     passages: tuple[Passage, ...]  # in prompt order: passage n is cited as [n]
-    candidates: tuple[Hit, ...]  # the other hits, with rank and score in every stage
+    candidates: Ranking  # the other hits, with rank and score in every stage
     model: str
     revision: str
     template: str

@@ -1,4 +1,5 @@
-"""A log of made-up interactions, marked as synthetic, written in bulk: many questions in little time."""
+"""A log of made-up interactions, marked as synthetic unless told otherwise, written in bulk: many questions in little
+time."""
 
 import random
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ def fill(
     collection_id: int | None = None,
     candidates: int = 3,
     wording: str = WORDING,
+    origin: str = "synthetic",
+    replays: str | None = None,
 ) -> list[str]:
     """Write `count` interactions, evenly spread over the days, with scores and feedback; their ids, in order."""
     draw = random.Random(seed)
@@ -40,6 +43,7 @@ def fill(
         for number in range(begin, min(count, begin + AT_ONCE)):
             at = since + timedelta(days=days * number / count, milliseconds=draw.randrange(1000))
             one = row(draw, tenant_id, at, collection, collection_id, candidates, wording)
+            one |= {"origin": origin, "replays_id": replays}
             rows.append(one)
             ids.append(str(one["id"]))
             judged += _scores(draw, one)
@@ -73,7 +77,6 @@ def row(
         "collection_id": collection_id,
         "collection": collection,
         "user": f"user{draw.randrange(40)}",
-        "origin": "synthetic",
         "question": question,
         "search_query": question,
         "answer": None if failed else "Nothing here says so." if refused else f"Ask the {topic} desk. [1]",

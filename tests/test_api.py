@@ -404,6 +404,7 @@ BAD_BODIES = {
     "Infinity": b'{"query": "x", "k": Infinity}',
     "an infinite float": b'{"query": "x", "filter": {"a": 1e999}}',
     "a lone surrogate": rb'{"query": "\ud800"}',
+    "a name that stands twice": rb'{"query": "x", "filter": {"year": {"$gte": 2020}, "year": {"$lt": 2022}}}',
     "a lone surrogate in a key": rb'{"query": "x", "filter": {"\udfff": 1}}',
     "NUL": rb'{"query": "a\u0000b"}',
     "bytes that are no UTF-8": b'{"query": "\xff"}',

@@ -10,8 +10,10 @@ import pytest
 
 from rag import embedders, scorers
 from rag.access import Access
+from rag.answers.claims import is_abstention
 from rag.answers.confidence import DEFAULTS, Abstaining
 from rag.ask import Answering, Done, Question, Started, ask, stream
+from rag.cli.logs import outcome
 from rag.corpus import Corpus, Origin, open_corpus
 from rag.errors import GeneratorFailed, WrongUsage
 from rag.indexes.snapshots import Indexes
@@ -22,7 +24,6 @@ from rag.store.filters.tree import Filter
 from rag.store.interactions import Query
 from rag.store.surroundings import embedded_texts
 from rag.store.vectors import CollectionFeed, of_chunks
-from rag.support import is_abstention
 from rag.types import (
     CancelToken,
     Embedder,
@@ -55,6 +56,7 @@ class Speaking:
     words: Sequence[str]
     context_tokens: int = 4000
     fails: bool = False
+    at_stop: bool = False
     name: str = "speaking"
     revision: str = "1"
     asked: list[Prompt] = field(default_factory=list)
@@ -74,7 +76,7 @@ class Speaking:
         if self.fails:
             raise GeneratorFailed("the server went away")
         yield Usage(10, len(self.words))
-        yield Finish("stop")
+        yield Finish("stop", self.at_stop)
 
 
 @pytest.fixture(scope="module")
@@ -317,6 +319,32 @@ def test_a_cancel_token_ends_it_and_is_logged(opened: OpenCollection, principal:
     assert isinstance(said[-1], Done)
     assert said[-1].interaction.answer.finish_reason == "cancelled"  # type: ignore[union-attr]
     assert len(logged(opened, principal)) == 1
+
+
+@pytest.mark.parametrize("words", [[], [" ", "\n"]])
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_answer_that_a_stop_string_leaves_empty_is_one(
+    opened: OpenCollection, principal: Principal, words: list[str], strict: bool
+) -> None:
+    asked = Question("bananas?", strict=strict)
+    entry = ask(answering(opened, Speaking(words, at_stop=True)), asked, principal)
+    assert entry.answer is not None
+    assert (entry.error, entry.answer.text, entry.answer.finish_reason) == (None, "".join(words), "stop")
+    assert (entry.answer.abstained, entry.answer.citations, entry.answer.removed) == (False, (), ())
+    values = {score.name: score.value for score in entry.scores}
+    assert (values["faithfulness"], values["answer_relevancy"], values["completeness"]) == (None, None, None)
+    assert logged(opened, principal) == [entry]
+    assert (outcome(entry), outcome(replace(entry, question=""))) == ("(empty)", ""), "erased, not empty"
+
+
+@pytest.mark.parametrize("words", [[], [" ", "\n"]])
+def test_whoever_says_nothing_by_itself_has_failed(
+    opened: OpenCollection, principal: Principal, words: list[str]
+) -> None:
+    stops = GenerationSettings(stop=("The",))
+    with pytest.raises(GeneratorFailed, match="speaking gave an empty answer"):
+        ask(answering(opened, Speaking(words)), Question("bananas?", generation=stops), principal)
+    assert logged(opened, principal)[0].error == "speaking gave an empty answer"
 
 
 def test_a_prompt_never_overflows_its_context(opened: OpenCollection, principal: Principal) -> None:

@@ -15,7 +15,6 @@ from tests.feeds import NONE, allowed
 QUOTED = {
     '"vector search" in Python': [("vector", "search")],
     "“vector search” in „many words“": [("vector", "search"), ("mani", "word")],
-    'what is "state of the art"?': [("state", "art")],
     '("vector search"), "BM25".': [("vector", "search"), ("bm25",)],
     '"vector search" and "vector searches"': [("vector", "search")],
     'an unbalanced "quote': [],
@@ -51,6 +50,16 @@ def test_a_phrase_is_said_in_each_language_its_own_way() -> None:
     assert index.holding(found.phrases, allowed(range(3))).tolist() == [0, 1]
     assert index.holding(found.phrases, allowed([1, 2])).tolist() == [1]
     assert index.holding((), allowed([1, 2])).tolist() == [1, 2]
+
+
+def test_a_phrase_is_found_in_capitals_whose_function_words_are_terms() -> None:
+    found = asked('the "state of the art"?', ["en"])
+    assert found.phrases == ((("state", "art"), ("state", "of", "the", "art")),)
+    texts = ["STATE OF THE ART, 2026", "the state of the art", "the art of the state", "State-of-the-Art"]
+    index = ExactKeywords()
+    index.apply(np.arange(4), [analyse(text) for text in texts], NONE, 1)
+    assert index.holding(found.phrases, allowed(range(4))).tolist() == [0, 1, 3]
+    assert [hit.chunk_id for hit in index.search([found], 4, allowed(range(4)))[0]] == [1, 3, 0]
 
 
 def test_a_word_known_in_one_of_its_forms_is_not_misspelt() -> None:

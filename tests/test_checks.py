@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.checks import dates
-from rag.checks.numbers import agree, quantities
+from rag.checks.amounts import agree
+from rag.checks.numbers import quantities
 from rag.checks.reading import read, together
 from rag.support import judge, judged
 
@@ -42,11 +43,78 @@ AMOUNTS = "It needs {} to run."
         ("5,280,000 rows", "about 5.3 million rows", "about 6 million rows", "number"),
         ("3-5 years", "36-60 months", "3-5 months", "unit"),
         ("64GB of memory", "64 GB of memory", "64 MB of memory", "unit"),
+        ("two and a half hours", "150 minutes", "two hours", "number"),
+        ("2 and a half hours", "2.5 hours", "3 hours", "number"),
+        ("two-and-a-half hours", "2½ hours", "2 hours", "number"),
+        ("an hour and a half", "90 minutes", "60 minutes", "number"),
+        ("one hour and a quarter", "75 minutes", "90 minutes", "number"),
+        ("half an hour", "30 minutes", "50 minutes", "number"),
+        ("three quarters of an hour", "45 minutes", "34 minutes", "number"),
+        ("half a million rows", "500,000 rows", "1,000,000 rows", "number"),
+        ("one and a half million rows", "1.5 million rows", "1 million rows", "number"),
+        ("€2m", "€2 million", "€2", "number"),
+        ("$1.5bn", "1.5 billion dollars", "1.5 million dollars", "number"),
+        ("2 1/2 hours", "two and a half hours", "2 hours", "number"),
+        ("2 1/2 hours", "150 minutes", "3 1/2 hours", "number"),
+        ("2-1/2 inches", "2.5 inches", "1.5 inches", "number"),
+        ("2 1⁄2 hours", "2 ½ hours", "2 1/4 hours", "number"),
+        ("$2 1/2 million", "2.5 million dollars", "2 million dollars", "number"),
+        ("3/4 of the members", "75 % of the members", "1/2 of the members", "number"),
+        ("three quarters of the members", "3/4 of the members", "3/5 of the members", "number"),
+        ("a 2/3 majority", "a two-thirds majority", "a 3/4 majority", "number"),
+        ("3/4 of an hour", "45 minutes", "34 minutes", "number"),
+        ("1/2 mile", "half a mile", "2 miles", "number"),
+        ("½ hour", "30 minutes", "20 minutes", "number"),
+        ("1/2 % of it", "0.5 % of it", "2 % of it", "number"),
+        ("1e6 rows", "1 million rows", "1e5 rows", "number"),
+        ("1.5e-3 seconds", "1.5 ms", "1.5 seconds", "number"),
+        ("2E+5 rows", "200,000 rows", "25 rows", "number"),
+        ("5 x 10^6 rows", "5 million rows", "5 x 10^5 rows", "number"),
+        ("5 × 10⁶ rows", "5e6 rows", "5 × 10⁵ rows", "number"),
+        ("5x10^{-6} metres", "5 × 10⁻⁶ metres", "5 metres", "number"),
+        ("10⁶ rows", "10**6 rows", "10⁵ rows", "number"),
+        ("2^32 rows", "4,294,967,296 rows", "2^16 rows", "number"),
     ],
 )
 def test_amounts(text: str, same: str, other: str, kind: str) -> None:
     assert kinds(AMOUNTS.format(same), AMOUNTS.format(text)) == set()
     assert kind in kinds(AMOUNTS.format(other), AMOUNTS.format(text))
+
+
+def test_reasons_are_written_in_the_words_that_stand_there() -> None:
+    (turned,) = judge("The drug increases mortality.", "The drug reduces mortality.").reasons
+    assert turned.text == "increases against reduces in the text"
+    (flipped,) = judge("The companies are merging.", "The companies are not merging.").reasons
+    assert flipped.text == "negated on one side only: merging"
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("They won 3/4, open 24/7 and/or 3/4.", [3, 4, 24, 7, 3, 4]),
+        ("Step 3/4 of the setup, pages 1/2 of it", [3, 4, 1, 2]),
+        ("/a/3/4/of/b of v1.2.3/4 of 192.168.0.1/24 of them", [3, 4, 1, 4, 192, 24]),
+        ("aged 3/4 years, for 1/2 days", [3, 4, 1, 2]),
+        ("12/2024 of Der Spiegel, 5/5 of them", [12, 2024, 5, 5]),
+        ("2 x 3 m, 5 x 10 cm, 2^32 - 1", [2, 3, 5, 10, 2, 32, 1]),
+        ("gate 1E6 and 7e12ab in runs/1e6 of abc-1e6, 10² and 10^", [10]),
+        ("between 1/4 and 1/2 of them, 10^5-10^6", [0.25, 0.5, 1e5, 1e6]),
+    ],
+)
+def test_a_stroke_or_an_e_is_no_fraction_and_no_power_where_it_may_be_another_thing(
+    text: str, values: list[float]
+) -> None:
+    assert [one.value for one in quantities(text)] == values
+
+
+def test_what_has_the_strokes_of_a_fraction_and_is_a_date() -> None:
+    told = read("On 3/4/2024 and 2024/3/4, not on 3/4/24")
+    assert ([date.year for date in told.dates], told.quantities) == ([2024, 2024, 2024], ())
+
+
+def test_a_half_of_another_thing_is_no_part_of_the_number() -> None:
+    told = [(one.value, one.unit) for one in quantities("12 km and a half marathon, or an hour and a half pint")]
+    assert told == [(12.0, "km"), (0.5, ""), (1.0, "h"), (0.5, "")]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +197,7 @@ def test_any_text_is_read_and_judged(sentence: str, text: str) -> None:
     assert all(0 <= one.start <= one.end <= len(text) for one in (*read(text).quantities, *read(text).dates))
 
 
-@given(st.text(alphabet="0123456789.,-%kKMGBhms °CFone two\u00a0", max_size=30))
+@given(st.text(alphabet="0123456789.,-%kKMGBhms °CFone two\u00a0/½⁄^*x×e⁶⁻{}", max_size=30))
 def test_numbers_agree_with_themselves(text: str) -> None:
     assert all(agree(one, one) for one in quantities(text))
 

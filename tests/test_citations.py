@@ -1,7 +1,7 @@
 """From an answer to its checked citations: markers, offsets into the document, and what is not believed."""
 
+from rag.answers.claims import ABSTENTION
 from rag.citations import cite, only_supported
-from rag.support import ABSTENTION
 from rag.types import Citation, Hit, Passage
 
 BRIDGE = "Ships pass below. The Golden Gate Bridge was opened in 1937. It is painted orange."

@@ -117,6 +117,8 @@ def test_the_reference_page_is_what_the_commands_say() -> None:
         (["search"], {}, "Missing argument"),
         (["search", "  "], {}, "the query is empty"),
         (["search", "x", "-k", "0"], {}, "0 is not in the range"),
+        (["search", "x", "--alpha", "nan"], {}, "nan is no number between 0 and 1"),
+        (["calibrate", ".", "--max-refused", "nan"], {}, "nan is no number between 0 and 0.5"),
         (["search", "x", "--mode", "psychic"], {}, "psychic"),
         (["search", "x", "--filter", "{"], {}, "the filter is not JSON"),
         (["search", "x", "--filter", '{"a": {"$near": 1}}'], {}, "$near"),
@@ -374,6 +376,15 @@ def test_ask_answers_with_sources_scores_and_a_way_to_the_log(house: House) -> N
     assert whole.code == 0
     for part in ("When was the Golden Gate Bridge opened?", "Prompt, system", "Passage [1]", "template", "Scores"):
         assert part in whole.out
+
+
+def test_a_setting_can_be_left_for_one_question(house: House) -> None:
+    strict = {}
+    for flags in ((), ("--no-strict",)):
+        said = house("ask", "When was the Golden Gate Bridge opened?", *flags, "--json", RAG_STRICT="on").json
+        whole = house("logs", "show", str(said["interaction_id"]), "--json").json
+        strict[flags] = whole["settings"]["strict"]  # type: ignore[index]
+    assert strict == {(): True, ("--no-strict",): False}
 
 
 def test_the_log_can_be_narrowed_and_exported(house: House) -> None:

@@ -60,7 +60,9 @@ def test_one_document_is_told_in_the_singular(tmp_path: Path) -> None:
 
 
 def test_a_recall_out_of_bounds_is_wrong_usage(house: House) -> None:
-    for wrong in ("1.5", "0.1", "much"):
+    before = house("collections", "show", "default").out
+    for wrong in ("1.5", "0.1", "much", "nan"):
         done = house("index", "tune", "--recall", wrong)
         assert done.code == 2
         assert "recall" in done.err
+    assert house("collections", "show", "default").out == before, "nothing of it is kept"

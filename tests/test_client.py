@@ -13,8 +13,8 @@ from rag.api.application import create
 from rag.api.models.answers import AskRequest, AskResult
 from rag.api.models.searching import Searching, SearchRequest, WhyRequest
 from rag.app import App, opening
-from rag.client import Asking, Client, How
-from rag.errors import NotFound, NotPermitted, WrongFilter, WrongUsage
+from rag.client import Asking, Client, How, Started, Text
+from rag.errors import NotFound, NotPermitted, NotReady, WrongFilter, WrongUsage
 from rag.evaluation.runs import judged
 from rag.store import evaluations as evaluation_store
 from rag.store import syncs as sync_store
@@ -161,3 +161,17 @@ def test_who_is_bound_to_labels_is_refused_as_such(tmp_path: Path) -> None:
 
 def bound(app: App) -> str:
     return make_token(app, "bob", labels=["staff"])
+
+
+def test_a_stream_that_breaks_off_is_an_error() -> None:
+    """As a proxy ends it, whose server died: half an answer is not taken for a whole one."""
+    half = b'event: started\ndata: {"interaction_id": "x", "passages": []}\n\nevent: text\ndata: {"text": "Otters"}\n\n'
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=half)
+
+    with Client("http://127.0.0.1:8000", transport=httpx.MockTransport(handle)) as opened:
+        told = opened.stream("Where do otters live?")
+        assert [type(next(told)), next(told)] == [Started, Text("Otters")]
+        with pytest.raises(NotReady, match="broke off"):
+            next(told)

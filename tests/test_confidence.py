@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.answers import confidence
+from rag.answers.claims import ABSTENTION, is_abstention
 from rag.answers.confidence import DEFAULTS, FEATURES, Abstaining, Model, Weighed, default, kept, refuses, weigh
-from rag.support import ABSTENTION, is_abstention
 from rag.types import Hit, Mode, Part, Passage, Place
 
 MODES: tuple[Mode, ...] = ("hybrid", "semantic", "keyword")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rag import embedders, scorers
-from rag.errors import ModelNotReady
+from rag.answers.claims import ABSTENTION
+from rag.errors import ModelNotReady, WrongSetting
 from rag.scorers.nli import Entailment
-from rag.support import ABSTENTION
 from rag.types import Models
 from tests.contracts.test_rerankers import tiny_cross_encoder
 from tests.contracts.test_scorers import BEES, BRIDGE, interaction, passage
@@ -62,7 +62,7 @@ def test_the_best_passage_of_each_sentence_counts(folder: Path) -> None:
     a, b, c, d = scorer.probabilities(pairs)
     assert score is not None
     assert score.value == pytest.approx((max(a, b) + max(c, d)) / 2, abs=1e-6)
-    assert (score.name, score.identifier) == ("nli", "nli@2")
+    assert (score.name, score.identifier) == ("nli", f"nli@2/{folder}")  # another model's scores stand beside these
 
 
 def test_it_does_not_apply_to_abstentions_nor_without_passages(folder: Path) -> None:
@@ -84,3 +84,5 @@ def test_what_cannot_be_used_is_refused_by_name(folder: Path, tmp_path: Path) ->
         load("./nowhere")
     with pytest.raises(ModelNotReady, match="cannot be loaded"):
         load(str(tmp_path))
+    with pytest.raises(WrongSetting, match="nli:<folder>"):
+        load("")

@@ -311,6 +311,15 @@ def test_what_fails_behind_the_work_says_where_the_run_is_kept(house: House, tmp
     assert not file.exists(), "the id of a document holds a blank, which a run file cannot say"
 
 
+@pytest.mark.parametrize(("tag", "name"), [("BAAI/bge-small", "beir-BAAI-bge-small"), ("t" * 200, "beir-" + "t" * 30)])
+def test_a_tag_that_could_name_no_run_still_gives_one_a_name(house: House, tmp_path: Path, tag: str, name: str) -> None:
+    file = tmp_path / "run.txt"
+    file.write_text(f"q1 Q0 etna 1 2.0 {tag}\n")
+    came = said(house, "import", str(file), "--folder", str(house.folder / "beir"))
+    assert (came["name"], came["settings"]["tag"]) == (name, tag)
+    assert said(house, "remove", name)["name"] == name
+
+
 def test_a_run_file_of_something_else_is_refused(house: House, tmp_path: Path) -> None:
     file = tmp_path / "run.txt"
     file.write_text("other Q0 etna 1 1.0 theirs\n")

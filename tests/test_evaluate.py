@@ -287,6 +287,7 @@ def test_the_switches_are_kept_with_the_run(rivers: House) -> None:
     assert result.code == 0, result
     settings = result.json["settings"]
     assert isinstance(settings, dict)
+    assert (settings["chunk_tokens"], settings["overlap_tokens"]) == (256, 0)
     kept = {"diversify": 0.5, "per_document": 2, "alpha": 0.25, "depth": 40, "fusion": "weighted", "reranker": ""}
     assert settings.items() >= (kept | {"k": EVERYDAY, "ranked": 40}).items()
 

@@ -18,6 +18,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.answers.claims import ABSTENTION
 from rag.answers.confidence import Abstaining, Model
 from rag.app import App, opening
 from rag.ask import Question, ask
@@ -45,11 +46,10 @@ from rag.store.reviews.items import NewItem
 from rag.store.reviews.preferences import Pair
 from rag.store.reviews.reviews import Said
 from rag.store.reviews.texts import Judged
-from rag.support import ABSTENTION
 from rag.types import Interaction
 from tests.api import OTTERS, TIDES, small
 
-TEA = "Green tea is brewed with water of eighty degrees. Black tea wants boiling water."
+TEA = "Green tea is brewed with water of eighty degrees. Black tea wants boiling water. Ask leaf@example.org."
 GUIDE = "Is it **right**?\n~~~\n<script>alert(1)</script>"
 NEVER = Abstaining(Model((0.0,) * 7, 0.0), 1.0)  # refuses everything
 
@@ -209,12 +209,17 @@ def test_real_and_synthetic_are_mixed_only_when_asked(held: Lab) -> None:
         held.make("none", origins=("generated",))
 
 
-def test_personal_data_is_replaced_when_asked(held: Lab) -> None:
+def test_personal_data_is_replaced_when_asked(held: Lab, tmp_path: Path) -> None:
     version = held.make("clean", scrub=("email",))
     written = json.dumps([item_of(record).content for record in held.records("clean")])
     assert "ada@example.org" not in written
     assert "<EMAIL_1>" in written
     assert version.card["scrubbed"]["email"] >= 2  # type: ignore[index]
+    assert "leaf@example.org" in json.dumps(held.export(tmp_path / "as-they-are", "beir")["corpus.jsonl"])
+    for form in FORMS:
+        held.export(tmp_path / form, form, "clean")
+        said = b"".join(path.read_bytes() for path in (tmp_path / form).rglob("*.*") if path.suffix != ".parquet")
+        assert b"@example.org" not in said, form
 
 
 def test_an_erasure_can_tell_which_versions_hold_an_answer(held: Lab) -> None:

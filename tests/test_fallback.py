@@ -42,6 +42,7 @@ class Speaking:
     error: Exception | None = None
     context_tokens: int = 4000
     revision: str = "1"
+    at_stop: bool = False
     asked: int = 0
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -53,7 +54,7 @@ class Speaking:
         if self.error is not None:
             raise self.error
         yield Usage(1, len(self.words))
-        yield Finish("cancelled" if cancel.is_set() else "stop")
+        yield Finish("cancelled" if cancel.is_set() else "stop", self.at_stop)
 
 
 def events(generator: Generator, cancel: threading.Event | None = None) -> list[Event]:
@@ -104,6 +105,13 @@ def test_whoever_has_gone_gets_no_second() -> None:
     cancel.set()
     second = Speaking("second", ("Yes.",))
     assert events(Falling(Speaking("first"), second), cancel) == [Usage(1, 0), Finish("cancelled")]
+    assert second.asked == 0
+
+
+def test_whom_a_stop_string_left_without_a_word_has_answered() -> None:
+    second = Speaking("second", ("Yes.",))
+    silent = Speaking("first", (" ",), at_stop=True)
+    assert events(Falling(silent, second)) == [Text(" "), Usage(1, 1), Finish("stop", at_stop=True)]
     assert second.asked == 0
 
 

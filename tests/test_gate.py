@@ -128,6 +128,7 @@ def test_green_red_and_wrong(house: House, tmp_path: Path) -> None:
         (("--min", "map=x"), "is no bound"),
         (("--min", "map=0", "--split", "test"), "--split is for datasets"),
         (("--min", "map=0", "--metric", "map"), "give --against RUN"),
+        (("--against", "before", "--max-drop", "nan"), "nan is no number between 0 and 1"),
         (("--min", "map=0", "--report", "/no/folder/x.md"), "there is no folder"),
         (("--min", "map=0", "--collection", "elsewhere"), "elsewhere"),
     ):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.answers.claims import MARKER
 from rag.generators._local.grounding import NUMBER, Sources, State
-from rag.support import MARKER
 
 SOURCES = (
     ("Norderney", "The lighthouse of Norderney was built in 1874. It is 54 metres high, says James Watt."),

@@ -146,7 +146,7 @@ def test_figures_are_those_of_a_slow_count(database: Database, tenant: int):
     fill(database, tenant, 400, since=BEGIN, days=10)
     fill(database, tenant, 40, since=BEGIN, days=10, seed=2, collection="other")
     spans = Spans(database)
-    found = of_log(spans, tenant, BEGIN, END, Chosen())
+    found = of_log(spans, tenant, BEGIN, END, Chosen(counted="all"))
     assert slowly(database, BEGIN, END) == told(found.total)
     assert len(found.over_time) == 10
     for point in found.over_time:
@@ -156,10 +156,42 @@ def test_figures_are_those_of_a_slow_count(database: Database, tenant: int):
         assert slowly(database, BEGIN, END, model=name) == told(one)
     for name, one in found.by_template.items():
         assert slowly(database, BEGIN, END, template=name) == told(one)
-    narrow = of_log(spans, tenant, BEGIN, END, Chosen(collection="other", model="extractive"))
+    narrow = of_log(spans, tenant, BEGIN, END, Chosen(collection="other", model="extractive", counted="all"))
     assert slowly(database, BEGIN, END, collection="other", model="extractive") == told(narrow.total)
     inside = (BEGIN + timedelta(days=2, hours=5), BEGIN + timedelta(days=7, minutes=3))
-    assert slowly(database, *inside) == told(of_log(spans, tenant, *inside, Chosen()).total)
+    assert slowly(database, *inside) == told(of_log(spans, tenant, *inside, Chosen(counted="all")).total)
+
+
+def test_by_default_only_what_people_asked_counts(database: Database, tenant: int):
+    people = fill(database, tenant, 70, since=BEGIN, days=10, origin="human")
+    fill(database, tenant, 300, since=BEGIN, days=10, seed=2)
+    fill(database, tenant, 20, since=BEGIN, days=10, seed=3, origin="generated", collection="other")
+    fill(database, tenant, 30, since=BEGIN, days=10, seed=4, origin="human", replays=people[0])
+    fill(database, tenant, 15, since=BEGIN, days=10, seed=5, replays=people[0])
+    spans = Spans(database)
+    assert Chosen() == Chosen(counted="human")
+    for counted, others in (("human", 365), ("synthetic", 135), ("generated", 415)):
+        found = of_log(spans, tenant, BEGIN, END, Chosen(counted=counted))
+        assert slowly(database, BEGIN, END, origin=counted, replays_id=None) == told(found.total)
+        assert (found.counted, found.others) == (counted, others)
+        assert sum(point.figures.questions for point in found.over_time) == found.total.questions
+        assert sum(one.questions for one in found.by_model.values()) == found.total.questions
+    whole = of_log(spans, tenant, BEGIN, END, Chosen(counted="all"))
+    assert slowly(database, BEGIN, END) == told(whole.total)
+    assert whole.others == 0
+    narrow = of_log(spans, tenant, BEGIN, END, Chosen(collection="other"))
+    assert (narrow.total.questions, narrow.others, list(narrow.by_collection)) == (0, 20, [])
+
+
+def test_very_many_synthetic_questions_leave_no_stage_of_the_few_human_ones_out(
+    database: Database, tenant: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dashboard_store, "STAGED", 20)
+    fill(database, tenant, 5, since=BEGIN, days=1, origin="human")
+    fill(database, tenant, 400, since=BEGIN, days=1, seed=2)
+    found = of_log(Spans(database), tenant, BEGIN, END, Chosen()).total
+    assert slowly(database, BEGIN, END, origin="human") == told(found)
+    assert found.stages["embed"].n == 5
 
 
 def test_figures_that_are_kept_follow_the_log(database: Database, tenant: int):
@@ -167,7 +199,7 @@ def test_figures_that_are_kept_follow_the_log(database: Database, tenant: int):
     spans = Spans(database)
 
     def same() -> Figures:
-        found = of_log(spans, tenant, BEGIN, END, Chosen()).total
+        found = of_log(spans, tenant, BEGIN, END, Chosen(counted="all")).total
         assert slowly(database, BEGIN, END) == told(found)
         return found
 
@@ -203,7 +235,7 @@ def test_of_a_day_with_very_many_questions_stages_are_sampled_and_the_total_is_n
 ):
     monkeypatch.setattr(dashboard_store, "STAGED", 20)
     ids = fill(database, tenant, 90, since=BEGIN, days=1)
-    found = of_log(Spans(database), tenant, BEGIN, BEGIN + timedelta(days=1), Chosen()).total
+    found = of_log(Spans(database), tenant, BEGIN, BEGIN + timedelta(days=1), Chosen(counted="all")).total
     exact = slowly(database, BEGIN, BEGIN + timedelta(days=1))["p95"]
     assert isinstance(exact, dict)
     assert (found.stages["total"].n, found.stages["embed"].n) == (90, 90)
@@ -218,7 +250,7 @@ def test_another_tenants_log_is_not_counted(database: Database, tenant: int):
     with database.write() as connection:
         other = collection_store.ensure_tenant(connection, "other")
     fill(database, other, 20, since=BEGIN, days=10)
-    assert of_log(Spans(database), tenant, BEGIN, END, Chosen()).total.questions == 0
+    assert of_log(Spans(database), tenant, BEGIN, END, Chosen(counted="all")).total.questions == 0
 
 
 def test_more_scores_than_have_columns_are_all_counted(database: Database, tenant: int):
@@ -238,7 +270,7 @@ def test_more_scores_than_have_columns_are_all_counted(database: Database, tenan
     ]
     with database.write() as connection:
         connection.execute(insert(scores), rows)
-    found = of_log(Spans(database), tenant, BEGIN, END, Chosen()).total
+    found = of_log(Spans(database), tenant, BEGIN, END, Chosen(counted="all")).total
     assert slowly(database, BEGIN, END) == told(found)
     assert {f"extra_{at}" for at in range(14)} <= set(found.scores)
 
@@ -322,13 +354,15 @@ def test_the_nearest_cosine_is_that_of_the_first_by_meaning(database: Database, 
 def test_a_sample_is_even_and_says_how_many_there_are(database: Database, tenant: int):
     ids = fill(database, tenant, 50, since=BEGIN, days=10)
     with database.read() as connection:
-        found, count = asked_store.sample(connection, tenant, "default", BEGIN, END, 10)
-        every, _ = asked_store.sample(connection, tenant, "default", BEGIN, END, 50)
+        found = asked_store.sample(connection, tenant, "default", BEGIN, END, counted="synthetic", limit=10)
+        every = asked_store.sample(connection, tenant, "default", BEGIN, END, counted="all", limit=50)
+        nobody = asked_store.sample(connection, tenant, "default", BEGIN, END, counted="human", limit=50)
         with pytest.raises(NotFound, match="no question to a collection 'nowhere'"):
-            asked_store.sample(connection, tenant, "nowhere", BEGIN, END, 10)
-    assert count == 50
-    assert [one.id for one in found] == ids[4::5]
-    assert [one.id for one in every] == ids
+            asked_store.sample(connection, tenant, "nowhere", BEGIN, END, counted="all", limit=10)
+    assert (found.count, found.others) == (50, 0)
+    assert [one.id for one in found.questions] == ids[4::5]
+    assert [one.id for one in every.questions] == ids
+    assert (list(nobody.questions), nobody.count, nobody.others) == ([], 0, 50)
 
 
 def test_unanswered_questions_are_the_refused_the_badly_rated_and_those_with_a_low_score(
@@ -336,12 +370,10 @@ def test_unanswered_questions_are_the_refused_the_badly_rated_and_those_with_a_l
 ):
     fill(database, tenant, 120, since=BEGIN, days=10)
     with database.read() as connection:
-        found, count = asked_store.unanswered(
-            connection, tenant, "default", BEGIN, END, score="faithfulness", below=0.7, limit=500
-        )
-        few, _ = asked_store.unanswered(
-            connection, tenant, "default", BEGIN, END, score="faithfulness", below=0.7, limit=5
-        )
+        here, low_below = (connection, tenant, "default", BEGIN, END), {"score": "faithfulness", "below": 0.7}
+        every = asked_store.unanswered(*here, counted="all", **low_below, limit=500)
+        few = asked_store.unanswered(*here, counted="synthetic", **low_below, limit=5)
+        nobody = asked_store.unanswered(*here, counted="human", **low_below, limit=5)
         refused = set(connection.scalars(select(interactions.c.id).where(interactions.c.abstained)))
         bad = set(connection.scalars(select(feedback.c.interaction_id).where(feedback.c.rating == -1)))
         low = set(
@@ -350,10 +382,12 @@ def test_unanswered_questions_are_the_refused_the_badly_rated_and_those_with_a_l
             )
         )
     assert low
+    found = every.questions
     assert {one.id for one in found} == refused | bad | low
-    assert count == len(found)
+    assert (every.count, every.others) == (len(found), 0)
     assert [one.id for one in found] == sorted((one.id for one in found), reverse=True)
-    assert few == found[:5]
+    assert few.questions == found[:5]
+    assert (nobody.count, nobody.others) == (0, len(found))
     assert {one.id for one in found if one.low} == low
 
 

@@ -16,18 +16,22 @@ from rag.api.pages.asked import Asked, of_query
 from rag.api.pages.charts import Series, Value, bars, lines, round_step
 from rag.api.pages.log import waterfall
 from rag.app import App, opening
+from rag.client import Client
 from rag.errors import WrongUsage
 from rag.evaluation.runs import METRICS, averaged, figures, judged
+from rag.experiments.running import run
 from rag.store import evaluations as evaluation_store
 from rag.store import interactions as store
+from rag.store.experiments import Configured
 from rag.store.log import standing
 from rag.store.reviews import queues as queue_store
 from rag.store.tables import interactions, scores
-from rag.types import Example
+from rag.types import CancelToken, Example
 from tests.api import HERE, OTTERS, client, make_token, small
 from tests.cli_house import House
 from tests.synthetic_log import fill
 from tests.test_api import conforms
+from tests.test_client import InProcess
 
 ORIGIN = {"origin": HERE}
 COUNT = 130
@@ -89,26 +93,28 @@ def listed(text: str) -> list[str]:
 def test_the_api_and_the_command_line_tell_the_same(house: tuple[App, FastAPI], http: TestClient):
     app = house[0]
     since = f"{SINCE:%Y-%m-%d}"
-    found = http.get("/api/dashboard", params={"since": since, "model": "extractive"}).raise_for_status().json()
+    params = {"since": since, "model": "extractive", "origin": "all"}
+    found = http.get("/api/dashboard", params=params).raise_for_status().json()
     said = House(app.settings.data.parent, app.settings.models)(
-        "dashboard", "--since", since, "--model", "extractive", "--json"
+        "dashboard", "--since", since, "--model", "extractive", "--origin", "all", "--json"
     )
     assert said.json == found
     conforms(http, "Dashboard", found)
     assert found["total"]["questions"] == len(ids(app, model="extractive"))
     assert sum(point["questions"] for point in found["over_time"]) == found["total"]["questions"]
     assert [one["name"] for one in found["by_model"]] == ["extractive"]
-    told = House(app.settings.data.parent, app.settings.models)("dashboard", "--since", since)
-    whole = http.get("/api/dashboard", params={"since": since}).json()["total"]
+    told = House(app.settings.data.parent, app.settings.models)("dashboard", "--since", since, "--origin", "all")
+    whole = http.get("/api/dashboard", params={"since": since, "origin": "all"}).json()["total"]
     assert whole["questions"] == COUNT + 1
     assert f"questions   {COUNT + 1} by {whole['users']} users" in told.out
 
 
 def test_parts_that_need_more_questions_say_so(house: tuple[App, FastAPI], http: TestClient):
     app = house[0]
-    drift = http.get("/api/dashboard/drift", params={"since": f"{SINCE:%Y-%m-%d}"}).raise_for_status().json()
+    params = {"since": f"{SINCE:%Y-%m-%d}", "origin": "synthetic"}
+    drift = http.get("/api/dashboard/drift", params=params).raise_for_status().json()
     assert drift["drift"] is None
-    assert drift["questions"] == COUNT + 1
+    assert (drift["questions"], drift["others"]) == (COUNT, 1)
     assert http.get("/api/dashboard/topics", params={"since": f"{SINCE:%Y-%m-%d}"}).json()["limit"] is None
     page = http.get("/dashboard/drift")
     assert "Too few questions to tell" in page.text
@@ -121,7 +127,7 @@ def test_parts_that_need_more_questions_say_so(house: tuple[App, FastAPI], http:
 
 def test_drift_and_new_topics_between_two_halves(house: tuple[App, FastAPI], http: TestClient):
     middle = SINCE + timedelta(days=5, hours=12)
-    params = {"since": f"{middle:%Y-%m-%dT%H:%M:%S}", "before": f"{SINCE:%Y-%m-%d}"}
+    params = {"since": f"{middle:%Y-%m-%dT%H:%M:%S}", "before": f"{SINCE:%Y-%m-%d}", "origin": "all"}
     drift = http.get("/api/dashboard/drift", params=params).raise_for_status().json()
     conforms(http, "DriftFound", drift)
     assert drift["drift"]["now"]["n"] == drift["measured"]
@@ -133,16 +139,16 @@ def test_drift_and_new_topics_between_two_halves(house: tuple[App, FastAPI], htt
 
 def test_what_to_write_next_names_the_closest_document(house: tuple[App, FastAPI], http: TestClient):
     app = house[0]
-    found = http.get("/api/dashboard/unanswered").raise_for_status().json()
+    found = http.get("/api/dashboard/unanswered", params={"origin": "synthetic"}).raise_for_status().json()
     conforms(http, "Topics", found)
     assert found["topics"]
     assert found["read"] == found["questions"] >= len(ids(app, abstained=True))
     for topic in found["topics"]:
         assert topic["size"] >= 3
         assert topic["closest"]["title"] == "Otters"
-    said = House(app.settings.data.parent, app.settings.models)("dashboard", "unanswered", "--json")
-    assert said.json == found
-    page = http.get("/dashboard/unanswered").text
+    said = House(app.settings.data.parent, app.settings.models)
+    assert said("dashboard", "unanswered", "--origin", "synthetic", "--json").json == found
+    page = http.get("/dashboard/unanswered", params={"origin": "synthetic"}).text
     assert all(f"/log/{one['interaction_id']}" in page for topic in found["topics"] for one in topic["examples"])
 
 
@@ -151,10 +157,11 @@ def test_a_topic_that_nobody_asked_about_before_is_found_and_named(tmp_path: Pat
         http = client(create(app))
         http.post("/api/documents", json={"text": OTTERS, "uri": "note:1", "title": "Otters"}).raise_for_status()
         middle = SINCE + timedelta(days=5)
-        fill(app.database, app.tenant_id, 90, since=SINCE, days=5)
-        fill(app.database, app.tenant_id, 60, since=middle, days=5, seed=2)
+        fill(app.database, app.tenant_id, 90, since=SINCE, days=5, origin="human")
+        fill(app.database, app.tenant_id, 60, since=middle, days=5, seed=2, origin="human")
         asked = "Which museum near harbour {number} shows old submarines?"
-        planted = fill(app.database, app.tenant_id, 12, since=middle, days=5, seed=3, wording=asked)
+        planted = fill(app.database, app.tenant_id, 12, since=middle, days=5, seed=3, wording=asked, origin="human")
+        fill(app.database, app.tenant_id, 20, since=middle, days=5, seed=4, wording=f"Is {asked}")
         params = {"since": f"{middle:%Y-%m-%dT%H:%M:%S}", "before": f"{SINCE:%Y-%m-%dT%H:%M:%S}"}
         found = http.get("/api/dashboard/topics", params=params).raise_for_status().json()
         first = found["topics"][0]
@@ -191,15 +198,18 @@ def test_whoever_is_bound_to_labels_sees_no_figures_and_only_own_questions(tmp_p
 
 def test_every_number_of_the_dashboard_leads_to_as_many_rows(house: tuple[App, FastAPI], http: TestClient):
     """The table of models: each number, and the rows that its link lists."""
-    text = http.get("/dashboard/figures").raise_for_status().text
-    cells = re.findall(r'data-label="(?:Questions|Good|Bad)"><a href="([^"]+)">([0-9]+)<', text)
-    assert len(cells) > 8
-    for href, number in cells:
-        assert http.get(html.unescape(href).replace("/log?", "/log/count?")).text.split()[0] == number
+    for origin, at_least in (("human", 3), ("synthetic", 9), ("generated", 0), ("all", 9)):
+        text = http.get("/dashboard/figures", params={"origin": origin}).raise_for_status().text
+        cells = re.findall(r'data-label="(?:Questions|Good|Bad)"><a href="([^"]+)">([0-9]+)<', text)
+        assert len(cells) >= at_least
+        tiles = re.findall(r'href="([^"]+)"><span class="label">questions</span><span class="value">([0-9]+)<', text)
+        assert len(tiles) == (origin != "generated")
+        for href, number in cells + tiles:
+            assert http.get(html.unescape(href).replace("/log?", "/log/count?")).text.split()[0] == number
 
 
 def test_every_mark_of_a_chart_leads_to_as_many_rows(http: TestClient):
-    text = http.get("/dashboard/figures").raise_for_status().text
+    text = http.get("/dashboard/figures", params={"origin": "synthetic"}).raise_for_status().text
     chart = re.search(r'aria-labelledby="questions-title" aria-describedby.*?</svg>', text, re.DOTALL)
     assert chart is not None
     marks = re.findall(
@@ -210,6 +220,60 @@ def test_every_mark_of_a_chart_leads_to_as_many_rows(http: TestClient):
         assert http.get(html.unescape(href).replace("/log?", "/log/count?")).text.split()[0] == number
 
 
+def test_what_experiments_and_replays_ask_is_not_taken_for_peoples_questions(tmp_path: Path):
+    """One question of a person, three of an experiment, one run again: the dashboard counts one, and says so."""
+    with opening(small(tmp_path), create=True) as app:
+        http = client(create(app))
+        http.post("/api/documents", json={"text": OTTERS, "uri": "note:1", "title": "Otters"}).raise_for_status()
+        wrong = "Who won the world cup in 2014?"
+        key = http.post("/api/ask", json={"question": wrong}).raise_for_status().json()["interaction_id"]
+        http.post(f"/api/interactions/{key}/replays", json={}).raise_for_status()
+        names = [Configured(name, {"passages": at}) for at, name in enumerate(("a", "b", "c"), 1)]
+        told = {"name": "tried", "questions": "wrong", "cancel": CancelToken()}
+        run(app, names, [Example("q1", wrong, (), {})], app.local(), **told)
+        line = House(app.settings.data.parent, app.settings.models)
+        with Client("http://127.0.0.1:8000", transport=InProcess(app)) as rag:
+            for origin, count, others in ((None, 1, 4), ("human", 1, 4), ("synthetic", 3, 2), ("all", 5, 0)):
+                params = {} if origin is None else {"origin": origin}
+                figures = http.get("/api/dashboard", params=params).raise_for_status().json()
+                assert (figures["total"]["questions"], figures["total"]["refused"]["count"]) == (count, count)
+                open_ = http.get("/api/dashboard/unanswered", params=params).raise_for_status().json()
+                for found in (figures, open_, http.get("/api/dashboard/drift", params=params).json()):
+                    assert (found["origin"], found["others"]) == (origin or "human", others)
+                assert open_["questions"] == count
+                flags = [] if origin is None else ["--origin", origin]
+                for command in ("dashboard", "dashboard drift", "dashboard topics", "dashboard unanswered"):
+                    said = line(*command.split(), *flags).out
+                    assert (f"{others} others not" in said) == bool(others)
+                    assert ("counted:" in said) == (bool(others) or origin != "human")
+                assert rag.insight.figures(origin=origin).total.questions == count
+                assert rag.insight.drift(origin=origin).questions == count
+                assert rag.insight.new_topics(origin=origin).questions == count
+                assert rag.insight.unanswered(origin=origin).others == others
+                for part in ("figures", "drift", "topics", "unanswered"):
+                    page = http.get(f"/dashboard/{part}", params=params | {"model": "extractive"}).text
+                    link = '<a href="/dashboard?model=extractive&amp;origin=all">' + f"{others} others</a> are not"
+                    assert (link in page) == bool(others)
+                    assert ("counted, those of experiments" in page) == (origin == "all")
+        assert line("logs", "--origin", "human", "--no-replays", "--count").out == "1\n"
+        assert line("logs", "--replays", "--count").out == "1\n"
+        assert http.get("/dashboard", params={"origin": "nobody"}).status_code == 400
+        assert http.get("/api/dashboard", params={"origin": "nobody"}).status_code == 422
+        assert listed(http.get("/log", params={"origin": "human", "replays": "no"}).text) == [key]
+        assert len(listed(http.get("/log", params={"origin": "human", "replays": "only"}).text)) == 1
+
+
+def test_whose_questions_count_is_chosen_beside_the_other_choices(http: TestClient):
+    params = {"days": "90", "model": "extractive", "origin": "synthetic"}
+    page = http.get("/dashboard", params=params).raise_for_status().text
+    assert 'href="/dashboard?days=90&amp;model=extractive&amp;origin=synthetic" aria-current="true">Synthetic<' in page
+    assert 'href="/dashboard?days=90&amp;model=extractive">Asked by people<' in page
+    assert 'href="/dashboard?days=7&amp;model=extractive&amp;origin=synthetic">7 days<' in page
+    assert '<input type="hidden" name="origin" value="synthetic">' in page
+    for part in ("figures", "drift", "unanswered", "topics"):
+        assert f'hx-get="/dashboard/{part}?days=90&amp;model=extractive&amp;origin=synthetic"' in page
+
+
 def test_what_people_wrote_is_escaped_in_figures_and_topics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
     monkeypatch.setattr("tests.synthetic_log.MODELS", (evil,))
@@ -218,7 +282,8 @@ def test_what_people_wrote_is_escaped_in_figures_and_topics(tmp_path: Path, monk
     with opening(small(tmp_path), create=True) as app:
         http = client(create(app))
         http.post("/api/documents", json={"text": OTTERS, "uri": "note:1", "title": evil}).raise_for_status()
-        fill(app.database, app.tenant_id, 90, since=SINCE, days=10, wording=f"{evil} {{topic}} {{number}}")
+        wording = f"{evil} {{topic}} {{number}}"
+        fill(app.database, app.tenant_id, 90, since=SINCE, days=10, wording=wording, origin="human")
         for address in ("/dashboard", "/dashboard/figures", "/dashboard/unanswered", "/dashboard/drift", "/log"):
             text = http.get(address).raise_for_status().text
             assert "<script>alert" not in text
@@ -290,6 +355,7 @@ def test_words_and_scores_narrow_the_log(house: tuple[App, FastAPI], http: TestC
         {"outcome": "odd"},
         {"feedback": "odd"},
         {"review": "odd"},
+        {"replays": "odd"},
         {"score_min": "0.5"},
         {"score": "x", "score_min": "nan"},
         {"since": "yesterday"},
@@ -309,6 +375,7 @@ def test_a_query_becomes_an_address_and_back():
         collection="c",
         user="u",
         origin="human",
+        replays="no",
         conversation="v",
         since="2026-01-01T00:00:00",
         until="2026-01-02T00:00:00",
@@ -323,7 +390,7 @@ def test_a_query_becomes_an_address_and_back():
     )
     assert of_query(asked.query()) == asked
     assert of_query(Asked().query()) == Asked()
-    assert len(asked.chips()) == 16
+    assert len(asked.chips()) == 17
     assert "score_min" not in dict(asked.chips())["faithfulness 0.1 to 0.5"]
     with pytest.raises(WrongUsage):
         Asked(until="odd").query()

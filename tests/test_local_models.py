@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import embedders, generators
+from rag.answers.claims import MARKER
 from rag.api.application import create
 from rag.app import opening
 from rag.corpus import Origin
@@ -22,7 +23,6 @@ from rag.errors import Busy, GeneratorFailed, WrongSetting
 from rag.generators._local.grounding import NUMBER, State, sources_of
 from rag.generators._local.spoken import Vocabulary
 from rag.generators.transformers import LocalModel
-from rag.support import MARKER
 from rag.types import Finish, GenerationSettings, Hit, Message, Models, Passage, Prompt, Running, Text, Usage
 from tests.api import OTTERS, client, small
 from tests.tiny_models import CHAT_TEMPLATE, TEXTS, _tokenizer

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from sqlalchemy import event, func, select, text, update
 
 from rag.errors import NotFound, WrongUsage
 from rag.prompt import pack
+from rag.rankings.arrays import columns
 from rag.store import datasets, evaluations
 from rag.store import interactions as log
 from rag.store.collections import Collection
@@ -21,7 +23,7 @@ from rag.store.log import forgetting, in_postgresql, in_sqlite, prompts, proofs,
 from rag.store.log.query import query_json, query_value, score_ranges
 from rag.store.tables import audit, interaction_facts, interactions, texts
 from rag.store.tables.packed import packed_ranking, packed_stages, unpacked_ranking, unpacked_stages
-from rag.types import Answer, Hit, Interaction, Message, Passage, Score, Usage
+from rag.types import Answer, Hit, Interaction, Message, Part, Passage, Score, Usage
 from tests.test_interactions import collection as collection  # the fixture
 from tests.test_interactions import interaction, record
 
@@ -143,7 +145,7 @@ def test_every_new_filter_narrows(database: Database, collection: Collection, fo
         database,
         collection,
         interaction(collection, 1, template="answer@aa", answer=sure),
-        interaction(collection, 2, template="answer@bb", origin="synthetic"),
+        interaction(collection, 2, template="answer@bb", origin="synthetic", replays_id=interaction(collection, 1).id),
         interaction(collection, 3, template="answers@aa", scores=(Score("f", 0.2), Score("g", 0.9), Score("f", 0.6))),
         interaction(collection, 4, error="gone", answer=None, scores=(Score("f", 0.4), Score("g", 0.4))),
     )
@@ -175,6 +177,9 @@ def test_every_new_filter_narrows(database: Database, collection: Collection, fo
         (Query(review_state="none"), [3, 2, 1]),
         (Query(review_state="reviewed"), []),
         (Query(failed=True), [4]),
+        (Query(replays=True), [2]),
+        (Query(replays=False), [4, 3, 1]),
+        (Query(replays=False, origin="synthetic"), []),
         (Query(tags=("red",)), [3, 2, 1]),
         (Query(tags=("red", "big one")), [2, 1]),
         (Query(tags=("red", "nothing")), []),
@@ -249,6 +254,7 @@ RARE = {
     "review_id": Query(review_state="queued"),
     "abstained": Query(abstained=True),
     "failed": Query(failed=True, until=datetime(2100, 1, 1, tzinfo=UTC)),
+    "replay": Query(replays=True),
     "said": Query(feedback="any"),
     "good": Query(feedback="good"),
     "bad": Query(feedback="bad", text="odd"),
@@ -368,12 +374,24 @@ def test_views_are_their_users_own(database: Database, collection: Collection) -
             views.save(connection, collection.tenant_id, "ann", "\x1b[2J", query)
 
 
+@pytest.mark.parametrize("bound", [float("nan"), float("inf"), -float("inf")])
+def test_a_bound_is_a_finite_number(bound: float) -> None:
+    """A view that said NaN could be saved on SQLite, and no list of views could be told as JSON from then on."""
+    for told in ({"confidence_min": bound}, {"confidence_max": bound}, {"scores": [{"name": "f", "most": bound}]}):
+        with pytest.raises(WrongUsage, match="finite"):
+            query_value(told)
+    with pytest.raises(WrongUsage, match="finite"):
+        Query(scores=score_ranges(["f"], bound))
+
+
 def test_a_query_is_kept_as_json_and_nothing_else_is_taken() -> None:
     query = Query("a", "m", "t", "u", "human", "c", "d", now().replace(microsecond=0), None, (ScoreRange("f", 0.1),))
-    query = replace(query, confidence_min=0.0, abstained=False, feedback="none", review_state="queued", tags=("x",))
+    query = replace(query, confidence_min=0.0, abstained=False, replays=False, feedback="none", tags=("x",))
+    query = replace(query, review_state="queued")
     assert query_value(query_json(query)) == query
     for bad in (
         {"colour": "red"}, {"text": 1}, {"abstained": 1}, {"scores": [{"name": "f", "above": 1}]}, {"tags": "x"},
+        {"replays": "no"},
         {"since": "yesterday"}, {"confidence_min": "low"}, {"feedback": "great"},
         {"scores": [{"name": "f", "least": "x"}]},
     ):  # fmt: skip
@@ -444,10 +462,13 @@ def test_real_prompts_share_their_frame(collection: Collection) -> None:
         max_size=5,
     )
 )
-def test_rankings_are_packed_without_loss(hits: list[list[object]]) -> None:
-    assert unpacked_ranking(packed_ranking(hits)) == hits  # type: ignore[arg-type]
+def test_rankings_are_packed_without_loss(hits: list[list[Any]]) -> None:
+    assert unpacked_ranking(packed_ranking(hits)) == hits
+    parts = [{name: Part(*part) for name, part in stages.items()} for _, _, stages in hits]
+    ranked = [Hit(hit[0], hit[1], told) for hit, told in zip(hits, parts, strict=True)]
+    assert packed_ranking(columns(ranked)) == packed_ranking(hits)
     for _, _, stages in hits:
-        assert unpacked_stages(packed_stages(stages)) == stages  # type: ignore[arg-type]
+        assert unpacked_stages(packed_stages(stages)) == stages
 
 
 # ── proving and forgetting ──────────────────────────────────────────────────────────────────────────────────────────

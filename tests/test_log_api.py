@@ -10,9 +10,10 @@ from starlette.testclient import TestClient
 from rag.api.application import create
 from rag.app import App, opening
 from rag.cli import run
-from rag.cli.choosing import REVIEWED, SAID
+from rag.cli.choosing import COUNTED, ORIGINS, REVIEWED, SAID
 from rag.cli.output import _CONTROL, json_text, safe
 from rag.store import interactions as log
+from rag.store.dashboard import Counted
 from rag.store.log.query import ReviewState, Said
 from tests.api import OTTERS, client, make_token, small
 
@@ -69,7 +70,11 @@ def test_filters_narrow_lists_and_counts(ann: TestClient, asked: dict[str, str])
     assert names(ann, asked, user="bob", review="none", feedback="none") == ["bob's"]
     assert names(ann, asked, score=["faithfulness", "context_relevancy:0..1"], user="ann", text="what do") == ["otters"]
     assert names(ann, asked, score="faithfulness", score_max=-1) == []
-    for wrong in ({"score_min": 1}, {"score": "f:a..b"}, {"feedback": "great"}, {"since": "yesterday"}):
+    assert names(ann, asked, replays=False, text="why") == ["bob's", "kelp"]
+    assert names(ann, asked, replays=True) == []
+    for wrong in (
+        {"score_min": 1}, {"score": "f:a..b"}, {"feedback": "great"}, {"replays": "odd"}, {"since": "yesterday"},
+    ):  # fmt: skip
         assert ann.get("/api/interactions", params=wrong).status_code in (400, 422), wrong
 
 
@@ -164,6 +169,9 @@ def test_the_command_line_has_the_same_filters(
     told(app, capsys, "tag", key, "Good", "sea life")
     assert shown("--tag", "good", "--tag", "sea life") == [key]
     assert "sea life" in told(app, capsys, "show", key)
+    told(app, capsys, "views", "save", "good ones", "--score", "faithfulness:0.5..", "--score", "bleu", "--tag", "good")
+    assert "score faithfulness:0.5.., score bleu, tags good" in told(app, capsys, "views")
+    told(app, capsys, "views", "save", "bad ones", "--score", "bleu", "--score-min", "nan", code=2)
     told(app, capsys, "views", "save", "good ones", "--tag", "good", "-q", "otters")
     assert shown("--view", "good ones") == [key]
     assert shown("--view", "good ones", "--user", "bob") == []
@@ -214,3 +222,4 @@ def test_the_flags_choices_are_those_of_queries() -> None:
     from typing import get_args
 
     assert (get_args(Said), get_args(ReviewState)) == (SAID, REVIEWED)
+    assert get_args(Counted) == COUNTED == (*ORIGINS, "all")

@@ -53,6 +53,7 @@ def rows(collection: Collection, count: int) -> list[Row]:
             user=draw.choice(("ann", "ann", "bob")),
             error="late" if failed else None,
             scores=tuple(Score(name, draw.choice((0.0, 0.5, 1.0))) for name in "fg" if draw.random() < 0.8 and judged),
+            replays_id=made[0].entry.id if number % 4 == 2 else None,
         )
         made.append(
             Row(
@@ -90,6 +91,7 @@ def fits(row: Row, query: Query) -> bool:
         and query.user in (None, entry.user)
         and query.abstained in (None, None if answer is None else answer.abstained)
         and query.failed in (None, entry.error is not None)
+        and query.replays in (None, entry.replays_id is not None)
         and (query.feedback is None or rated[query.feedback])
         and query.review_state in (None, row.review or "none")
         and (query.since is None or at >= query.since)
@@ -117,6 +119,7 @@ FILTERS: dict[str, st.SearchStrategy[object]] = {
     "confidence_min": st.sampled_from((0.0, 0.5, 1.0)),
     "abstained": st.booleans(),
     "failed": st.booleans(),
+    "replays": st.booleans(),
     "feedback": st.sampled_from(("good", "bad", "any", "none")),
     "review_state": st.sampled_from(("queued", "reviewed", "none")),
     "tags": st.lists(st.sampled_from(("red", "red", "big", "new")), min_size=1, max_size=2).map(tuple),

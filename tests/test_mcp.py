@@ -27,6 +27,7 @@ from rag.app import App, opening
 from rag.cli import run
 from rag.client import Client as Api
 from rag.config import Settings
+from rag.types import Text
 from tests.api import OTTERS, TIDES, client, make_token, server, small, until
 from tests.faults.test_api_hangup import WAIT_S, Slow, served
 
@@ -133,6 +134,27 @@ def test_an_answer_comes_with_its_evidence_and_is_logged(house: House) -> None:
         assert nothing.structured_content["abstained"] is True
 
     together(house, act)
+
+
+def test_a_strict_answer_says_what_it_leaves_out(tmp_path: Path) -> None:
+    class Inventive:
+        name, revision, context_tokens = "inventive", "", 4096
+
+        def count_tokens(self, _: object) -> int:
+            return 1
+
+        def generate(self, *_: object) -> Iterator[Text]:
+            yield Text("Sea otters hold hands while they sleep [1]. Penguins invented the steam engine [1].")
+
+    async def act(opened: Client) -> None:
+        answer = await opened.call_tool("ask", {"question": ASKED})
+        assert text(answer).startswith("Sea otters hold hands while they sleep [1].\n")
+        assert "\nLeft out, since no document bears it out: Penguins invented the steam engine.\n" in text(answer)
+
+    with opening(small(tmp_path, strict="on"), create=True) as app:
+        fill(app)
+        app.engines.generators["extractive"] = Inventive()  # type: ignore[assignment]
+        together(House(app, Metrics()), act)
 
 
 def test_the_collections_are_listed(house: House) -> None:

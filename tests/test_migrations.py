@@ -136,6 +136,35 @@ def test_what_was_logged_before_is_found_and_packed(database_url: str) -> None:
     database.close()
 
 
+def test_replays_that_were_logged_before_are_told_apart(database_url: str) -> None:
+    """0012 marks them among the facts, and what is logged from then on."""
+    database = database_store.connect(database_url)
+    database_store.upgrade(database, "0011")
+    made = database_store.now()
+    with database.write() as connection:
+        tenant = collection_store.ensure_tenant(connection)
+    values = {
+        "tenant_id": tenant, "collection": "x", "user": "u", "origin": "human", "question": "q", "search_query": "q",
+        "citations": [], "candidates": [], "model": "m", "revision": "", "template": "t@1", "settings": {},
+        "position": 0, "generation": 0, "timings_ms": {}, "total_ms": 0.0, "created_at": made,
+    }  # fmt: skip
+    for _ in range(2):
+        with database.write() as connection:
+            for key, replays in (("01", None), ("02", "01")):
+                connection.execute(insert(interactions), values | {"id": key, "replays_id": replays})
+        database_store.upgrade(database)
+        with database.write() as connection:
+            for key, replays in (("03", None), ("04", "01")):
+                connection.execute(insert(interactions), values | {"id": key, "replays_id": replays})
+        with database.read() as connection:
+            for query, meant in ((log.Query(replays=True), ["04", "02"]), (log.Query(replays=False), ["03", "01"])):
+                assert log.page(connection, tenant, query, limit=9) == meant
+        with database.write() as connection:
+            connection.execute(interactions.delete())
+        database_store.downgrade(database, "0011")
+    database.close()
+
+
 def test_upgrading_twice_changes_nothing(database: database_store.Database) -> None:
     before = database.digest("x")
     assert database_store.upgrade(database) == database_store.HEAD

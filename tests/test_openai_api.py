@@ -12,11 +12,11 @@ from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from starlette.testclient import TestClient
 
+from rag.answers.claims import ABSTENTION
 from rag.api.application import create
 from rag.app import App, opening
 from rag.store import collections as collection_store
 from rag.store import tokens
-from rag.support import ABSTENTION
 from rag.types import Text
 from tests.api import client, make_token, small
 from tests.openai_house import ASKED, CHAT, chat, chunks, furnished, log, refused, told
@@ -142,6 +142,10 @@ def test_what_the_documents_do_not_answer_is_said(steady: TestClient) -> None:
     assert choice["message"]["content"].startswith(f"{ABSTENTION}\n\nLooked for: {looked_for}.")
     assert choice["message"]["annotations"] == []
     assert (choice["finish_reason"], body["rag"]["abstained"]) == ("stop", True)
+    assert body["rag"]["refusal"]["looked_for"] == looked_for.split(", ")
+    assert body["rag"]["refusal"]["closest"]["uri"] == "note:otters"
+    assert (body["rag"]["confidence"], body["rag"]["fallback"]) == (None, None)
+    conforms(steady, "ChatCompletion", body)
 
 
 def test_a_question_is_one_entry_of_the_log_with_its_settings(api: TestClient) -> None:
@@ -173,6 +177,25 @@ def test_an_answer_is_no_longer_than_the_house_allows(app: App, api: TestClient)
     entry = api.get(f"/api/interactions/{body['id']}").json()
     assert entry["settings"]["max_tokens"] == app.settings.max_answer_tokens
     assert body["choices"][0]["message"]["content"].endswith("hands ")
+
+
+@pytest.mark.parametrize("stop", ["Sea", ["S", "kelp"]])
+def test_a_stop_string_at_the_very_first_word_leaves_an_empty_answer(steady: TestClient, stop: object) -> None:
+    body = told(steady, CHAT, chat(stop=stop, metadata={"conversation_id": "cut short"}))
+    conforms(steady, "ChatCompletion", body)
+    choice = body["choices"][0]
+    assert (choice["message"]["content"], choice["message"]["annotations"], choice["finish_reason"]) == ("", [], "stop")
+    assert (body["rag"]["abstained"], body["rag"]["citations"]) == (False, [])
+    assert body["usage"]["completion_tokens"] == 0
+    entry = steady.get(f"/api/interactions/{body['id']}").json()
+    assert (entry["answer"], entry["error"], entry["finish_reason"]) == ("", None, "stop")
+    assert "(empty)" in steady.get(f"/log/{body['id']}").text
+    assert "(empty)" in steady.get("/log?conversation=cut+short").text
+    assert "Empty: a stop string came first" in steady.get("/ask/cut short").text
+    spoken = [chunk["choices"][0] for chunk in chunks(steady, CHAT, chat(stop=stop))]
+    assert [choice["finish_reason"] for choice in spoken] == [None, "stop"]
+    completed = told(steady, "/v1/completions", {"model": "rag", "prompt": ASKED, "stop": stop})
+    assert (completed["choices"][0]["text"], completed["choices"][0]["finish_reason"]) == ("", "stop")
 
 
 # ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────────

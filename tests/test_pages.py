@@ -24,6 +24,7 @@ from rag.store.database import now
 from rag.store.documents import StoredChunk
 from rag.store.log.conversations import ROOT, Node
 from tests.api import HERE, OTTERS, TIDES, client, make_token, revoke, small
+from tests.contracts.test_scorers import interaction, passage
 from tests.test_interactions import interaction as logged
 
 ORIGIN = {"origin": HERE}
@@ -572,3 +573,15 @@ def test_numbers_are_said_as_people_say_them() -> None:
     assert rendering.time("2026-01-02T03:04:05Z") == (
         '<time datetime="2026-01-02T03:04:05.000+00:00">2026-01-02 03:04 UTC</time>'
     )
+
+
+def test_a_number_that_a_document_has_of_its_own_is_no_link() -> None:
+    paper = passage("Transformers beat recurrent networks on translation [2]. They need memory.", 1, external_id="a")
+    other = passage("Onions are fried in butter.", 2, external_id="b")
+    answer = interaction("Transformers beat recurrent networks on translation [2] [1].", paper, other)
+    parts = [part for segment in shown.segments(answer) for part in segment.parts]
+    assert [(part.text, part.href is not None) for part in parts] == [
+        ("Transformers beat recurrent networks on translation [2]", False),
+        ("1", True),
+        (".", False),
+    ]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.rankings.arrays import columns, ids_of
+from rag.rankings.arrays import columns, ids_of, joined
 from rag.types import Hit, Part
 
 parts = st.dictionaries(
@@ -28,6 +28,11 @@ def test_arrays_and_hits_say_the_same(hits: list[Hit]) -> None:
 def test_a_slice_is_the_slice_of_the_hits(hits: list[Hit], first: int, last: int) -> None:
     assert columns(hits)[first:last] == hits[first:last]
     assert (columns(hits)[:1] == []) == (not hits)
+
+
+@given(one=hits, other=hits)
+def test_rankings_behind_each_other(one: list[Hit], other: list[Hit]) -> None:
+    assert joined(one, columns(other)) == one + other
 
 
 def test_another_ranking_is_not_equal() -> None:

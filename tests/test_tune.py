@@ -182,6 +182,8 @@ def test_too_few_questions_or_an_unknown_metric_are_refused(house: House) -> Non
             tune(app.opened(), examples(3), NOW, app.local())
         with pytest.raises(WrongUsage, match="the folds lie between 2 and the number of questions, 20, not 21"):
             tune(app.opened(), examples(20), NOW, app.local(), folds=21)
+        with pytest.raises(WrongUsage, match=f"{name!r} is not the collection they are about"):
+            tune(app.opened(), examples(20), NOW, app.local())
     finally:
         app.close()
     assert house("eval", "tune", str(house.folder / "judged"), "--metric", "goodness").code == 2

@@ -12,6 +12,7 @@ from ingest.wording import counted
         (1, "row", "1 row"),
         (2, "judged query", "2 judged queries"),
         (1, "judged query", "1 judged query"),
+        (2, "day", "2 days"),
         (12345, "new chunk", "12,345 new chunks"),
     ],
 )

@@ -14,11 +14,11 @@ from math import exp, fsum
 from typing import Protocol
 
 from ingest.languages.function_words import FUNCTION_WORDS
+from rag.answers.claims import ABSTENTION
 from rag.keywords.analysis import STOPWORDS, UNTOLD, analyse, analysis, question_terms
 from rag.keywords.analysis import words as written_words
 from rag.language import sentence_spans
 from rag.rankings.arrays import columns
-from rag.support import ABSTENTION
 from rag.types import Metadata, Mode, Passage, Ranking, Refusal
 
 FEATURES = (

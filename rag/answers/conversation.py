@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ingest.languages.detection import detect
+from rag.answers.claims import MARKER, is_abstention
 from rag.answers.referring import ENGLISH, WORDINGS, Wording
 from rag.language import stem
-from rag.support import MARKER, is_abstention
 from rag.types import Message
 
 MOST_WORDS = 40  # of a question that may lean on others: longer ones say what they mean

@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from rag.answers.claims import MARKER
 from rag.answers.conversation import Turn, depends, messages_of, standalone
 from rag.errors import RagError
 from rag.language import content_stems
 from rag.prompt import pack
-from rag.support import MARKER
 from rag.types import CancelToken, Fallback, GenerationSettings, Generator, Message, Prompt, Template, Text
 
 Rewrite = Literal["auto", "generator", "rules", "off"]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from rag.answers.claims import is_abstention
 from rag.answers.confidence import FEATURES, Abstaining, Weighed, refusal, refusal_details, refusal_text, refuses, weigh
 from rag.answers.conversation import Turn, messages_of, turns_of
 from rag.answers.rewriting import Rewrite, Rewritten, rewritten
@@ -12,6 +13,7 @@ from rag.answers.templating import uses
 from rag.citations import cite, only_supported
 from rag.errors import GeneratorFailed, WrongUsage
 from rag.prompt import built_in, pack
+from rag.rankings.arrays import joined
 from rag.scorers import EARLY, begin, scores
 from rag.search import Clock, Found, Fusion, OpenCollection, Refining, Search, search
 from rag.store import interactions as interaction_store
@@ -19,7 +21,6 @@ from rag.store import templates as template_store
 from rag.store.database import Database, now
 from rag.store.filters.tree import Filter
 from rag.store.log import conversations as conversation_store
-from rag.support import is_abstention
 from rag.types import (
     Answer,
     CancelToken,
@@ -148,6 +149,7 @@ class Telling:
         self._told = 0  # characters
         self._scored_to = 0  # of these, those that scorers have begun with
         self._scoring: threading.Thread | None = None  # the scorers that began last
+        self._may_be_silent = False
         self.finish_reason = "stop"
 
     def search(self, cancel: CancelToken | None = None) -> Prompt:
@@ -222,12 +224,12 @@ class Telling:
                 elif isinstance(event, Usage):
                     self._usage = event
                 elif isinstance(event, Finish):
-                    self.finish_reason = event.reason
+                    self.finish_reason, self._may_be_silent = event.reason, event.may_be_silent
         whole = "".join(self._said)
-        if self._scored_to == 0 and not is_abstention(whole):
-            self._score_early(ended=True)
-        if not whole.strip() and self.finish_reason != "cancelled":
+        if not whole.strip() and not self._may_be_silent:
             raise GeneratorFailed(f"{self._speaker().name} gave an empty answer")
+        if self._scored_to == 0 and whole.strip() and not is_abstention(whole):
+            self._score_early(ended=True)
         if self._question.strict and whole:
             whole = self._borne_out(whole)
             yield Text(whole)
@@ -303,7 +305,7 @@ class Telling:
             answer=self._answer(prompt),
             error=error,
             passages=shown,
-            candidates=() if found is None else (*unshown(found.passages, shown), *found.candidates),
+            candidates=() if found is None else joined(unshown(found.passages, shown), found.candidates),
             model=speaker.name,
             revision=speaker.revision,
             template=self._template().version,
@@ -318,7 +320,7 @@ class Telling:
 
     def _answer(self, prompt: Prompt | None) -> Answer | None:
         text = "".join(self._said)
-        if prompt is None or (not text and self.finish_reason != "cancelled"):
+        if prompt is None or not (text or self._may_be_silent or self.finish_reason == "cancelled"):
             return None
         with self._clock.stage("cite"):
             citations = () if self._refusal is not None else cite(text, prompt.passages)

@@ -58,9 +58,10 @@ class StrictRoute(APIRoute):
 
 
 def strict_json(body: bytes) -> object:
-    """The value of a JSON text. Raises a 400 for NaN, Infinity, NUL, lone surrogates, and what is no JSON at all."""
+    """The value of a JSON text. Raises a 400 for NaN, Infinity, NUL, lone surrogates, a name that stands twice in one
+    object (of two conditions of a filter only one would count), and what is no JSON at all."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_constant, parse_float=_finite)
+        value = json.loads(body.decode("utf-8"), parse_constant=_constant, parse_float=_finite, object_pairs_hook=_once)
         encoded = json.dumps(value, ensure_ascii=False)
         encoded.encode("utf-8")  # a lone surrogate cannot be encoded
     except UnicodeEncodeError as error:
@@ -85,6 +86,15 @@ def _finite(digits: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"{digits[:30]} is too large a number")
     return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:100]!r} stands twice in one object")
+    return found
 
 
 def _holds_nul(value: object) -> bool:

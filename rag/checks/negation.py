@@ -11,6 +11,7 @@ from rag.language import NEGATIONS, Word, has_content, is_content, listed, oppos
 from rag.types import Reason
 
 REACH = 4  # content words that a negation denies
+BETWEEN = " … "  # of two words, where a negation stands between them in one text
 # Words of denial in German, French, Spanish, Italian, Portuguese, Dutch.
 OTHER_NEGATIONS = frozenset(
     listed("""
@@ -164,10 +165,26 @@ def compare(ours: Clauses, theirs: Clauses, heard: Set[str], held: Set[str]) -> 
     flips = _flipped(ours, theirs) or _flipped(theirs, ours) or _put_in(ours, theirs) or _put_in(theirs, ours)
     if flips and turned:
         return []
-    found = [Reason("negation", f"{one} against {other} in the text") for one, other in turned]
+    if not flips and not turned:
+        return []
+    here, there = _written(ours), _written(theirs)
+    found = [
+        Reason("negation", f"{here.get(one, one)} against {there.get(other, other)} in the text")
+        for one, other in turned
+    ]
     if flips:
-        found.append(Reason("negation", f"negated on one side only: {', '.join(flips[:4])}"))
+        known = there | here
+        told = [BETWEEN.join(known.get(part, part) for part in each.split(BETWEEN)) for each in flips[:4]]
+        found.append(Reason("negation", f"negated on one side only: {', '.join(told)}"))
     return found
+
+
+def _written(text: Clauses) -> dict[str, str]:
+    """How the first word of each stem is written: reasons are read by people."""
+    written: dict[str, str] = {}
+    for word in text.words:
+        written.setdefault(word.stem, word.text)
+    return written
 
 
 def _flipped(with_denial: Clauses, without: Clauses) -> list[str]:
@@ -197,7 +214,7 @@ def _put_in(with_denial: Clauses, without: Clauses) -> list[str]:
     for pair, gap in _gaps(without, wanted):
         near = shared(wanted[pair], gap)
         if near >= IN_PLACE and not any(shared(other, gap) >= near for other in plain):
-            return [" … ".join(pair)]
+            return [BETWEEN.join(pair)]
     return []
 
 

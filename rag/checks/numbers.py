@@ -4,15 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.checks.places import ENOUGH, Place, shared
-from rag.checks.units import SHARE, SYMBOLS, Unit, rounds_to, same_amount, units_named
+from rag.checks.fractions import SHARES, SIGNS, added, added_behind_unit, alone, mixed, of_one
+from rag.checks.powers import POWER, is_scientific, raised
+from rag.checks.units import SHARE, SYMBOLS, Unit, units_named
 from rag.language import ORDINALS, SCALES, SMALL, STOPWORDS, TENS, listed, stem
-from rag.types import Reason, ReasonKind
 
-_FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75, "⅓": 1 / 3, "⅔": 2 / 3, "⅛": 0.125}
-_SHARES = {"half": 0.5, "halves": 0.5, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25, "fifth": 0.2,
-           "fifths": 0.2, "tenth": 0.1, "tenths": 0.1}  # fmt: skip
 _SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "bn": 1e9, "tn": 1e12}
+_OF_MONEY = {"m": 1e6, "mn": 1e6, "mln": 1e6, "b": 1e9}  # €2m are no metres
 _OTHER_SCALES = {
     "millionen": 1e6, "millions": 1e6, "mio": 1e6, "millones": 1e6, "milioni": 1e6, "milhões": 1e6, "miljoen": 1e6,
     "billions": 1e9,
@@ -30,7 +28,8 @@ _NUMERAL = re.compile(
     rf"(?<![\w.,])(?:[vV](?=\d))?(?P<sign>(?<!\S)[-−](?=\d)|~|≈)?(?:(?P<money>US\$|[{SYMBOLS}])\s?)?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|"
     r"\d{1,3}(?:['’\u00a0\u202f ]\d{3})+(?![\d])(?:[.,]\d+)?|\d+(?:[.,]\d+)*)"
-    r"(?P<part>[½¼¾⅓⅔⅛])?(?P<suffix>(?:st|nd|rd|th|s|k|K|M|bn|tn|x)(?!\w))?(?!\d)(?P<attached>[A-Za-zµ]{1,5}(?!\w))?(?!\w)"
+    rf"(?P<part>[{''.join(SIGNS)}])?(?P<power>{POWER})?"
+    r"(?P<suffix>(?:st|nd|rd|th|s|k|K|M|bn|tn|x)(?!\w))?(?!\d)(?P<attached>[A-Za-zµ]{1,5}(?!\w))?(?!\w)"
 )
 # A run of digits and what may belong to it before.
 _DIGITS = re.compile(rf"[vV]?[-−~≈]?(?:(?:US\$|[{SYMBOLS}])\s?)?(?P<digits>\d+)")
@@ -65,7 +64,10 @@ class Quantity:
 
 def quantities(text: str) -> list[Quantity]:
     """The numbers of a text in order, in figures and in words, with scale and unit."""
-    found = sorted((*_in_figures(text), *_in_words(text)), key=lambda one: one.start)
+    shares = [_share(text, start, end, value, in_figures=True) for start, end, value in alone(text)]
+    figures = [*shares, *_in_figures(text, shares)]
+    words = [one for one in _in_words(text) if not any(other.start < one.start < other.end for other in figures)]
+    found = sorted((*figures, *words), key=lambda one: one.start)
     for i in range(len(found) - 2, -1, -1):  # 3-5 years, 72 and 98 percent: the unit is that of both
         one, following = found[i], found[i + 1]
         between = text[one.end : following.start].strip().lower()
@@ -74,15 +76,29 @@ def quantities(text: str) -> list[Quantity]:
     return found
 
 
-def _in_figures(text: str) -> Iterator[Quantity]:
+def _in_figures(text: str, shares: Sequence[Quantity]) -> Iterator[Quantity]:
+    """The numbers in figures but those in these shares."""
+    reached = 0
     for match in _numerals(text):
-        digits, suffix = match["digits"], match["suffix"] or ""
-        if match["attached"] and not units_named(match["attached"]):
+        if match.start() < reached or any(one.start <= match.start() < one.end for one in shares):
+            continue
+        digits, suffix, power = match["digits"], match["suffix"] or "", match["power"] or ""
+        attached = match["attached"] or ""
+        of_money = _OF_MONEY.get(attached, 1.0) if match["money"] else 1.0
+        if attached and of_money == 1.0 and not units_named(attached):
             continue  # 2FA, 3D
-        value, *others = _values(digits)
-        value += _FRACTIONS.get(match["part"] or "", 0.0)
-        scale = _SUFFIXES.get(suffix, 1.0)
-        end = match.start("attached") if match["attached"] else match.end()
+        if power and is_scientific(power) and text[max(0, match.start() - 1) : match.start()] in ("/", "-", "#", "\\"):
+            continue  # runs/1e6
+        end = match.start("attached") if attached and of_money == 1.0 else match.end()
+        more, end = added(text, end)
+        if not more and end == match.end("digits") and digits.isdigit() and len(digits) < 4:
+            more, end = mixed(text, end)
+        reached = end
+        more += SIGNS.get(match["part"] or "", 0.0)
+        value, *others = (one + more for one in _values(digits))
+        if power:
+            value, *others = (raised(one, power) for one in (value, *others))
+        scale = _SUFFIXES.get(suffix, 1.0) * of_money
         unit, noun, units_end, named_scale = _what_follows(text, end)
         scale *= named_scale
         if match["money"]:
@@ -172,7 +188,7 @@ _BEGIN = frozenset(
         *TENS,
         *SCALES,
         *ORDINALS,
-        *_SHARES,
+        *SHARES,
         "twice",
         "double",
         "doubles",
@@ -190,13 +206,14 @@ _BEGIN = frozenset(
 def _in_words(text: str) -> Iterator[Quantity]:
     """Numbers written in words: twenty-five, two hundred, third, half, two thirds, an hour."""
     spelled = list(_SPELLED.finditer(text))
-    after = 0
+    after = reached = 0
     for at in [n for n, match in enumerate(spelled) if match.group().lower() in _BEGIN]:
-        if at < after:
+        if at < after or spelled[at].start() < reached:
             continue
         taken, found = _one_in_words(text, spelled, at)
         if found:
             yield found
+            reached = found.end
         after = at + taken
 
 
@@ -239,17 +256,20 @@ def _article_before(text: str, spelled: Sequence[re.Match[str]], at: int) -> boo
 
 def _counted(text: str, spelled: Sequence[re.Match[str]], first: int, after: int, value: float) -> Quantity | None:
     start, end = spelled[first].start(), spelled[after - 1].end()
-    written = text[start:end]
+    more, end = added(text, end)
+    value, written = value + more, text[start:end]
     follows = (
         spelled[after].group().lower()
-        if after < len(spelled) and text[end : spelled[after].start()].strip("- ") == ""
+        if not more and after < len(spelled) and text[end : spelled[after].start()].strip("- ") == ""
         else ""
     )
-    if follows in _SHARES and (follows.endswith("s") or value == 1) and follows != "seconds":
-        share = value * _SHARES[follows]
-        return _plain(text, start, spelled[after].end(), share, (SHARE,))
+    if follows in SHARES and (follows.endswith("s") or value == 1) and follows != "seconds":
+        return _share(text, start, spelled[after].end(), value * SHARES[follows])
     unit, noun, unit_end, scale = _what_follows(text, end)
     units = units_named(unit) if unit else ()
+    if units and value == 1:
+        more, unit_end = added_behind_unit(text, unit_end)
+        value += more
     return Quantity(
         start,
         unit_end if unit else end,
@@ -280,6 +300,19 @@ def _plain(
     return Quantity(start, end, value, (), units, noun, written, written, soft=soft, ordinal=ordinal)
 
 
+def _share(text: str, start: int, end: int, share: float, *, in_figures: bool = False, soft: bool = False) -> Quantity:
+    """A fraction: of one unit or of a scale, as in "half an hour", "half a million" and "3/4 mile", else of what is
+    spoken of."""
+    at = of_one(text, end)
+    unit, noun, whole_end, scale = ("", "", end, 1.0)
+    if at is not None or in_figures:
+        unit, noun, whole_end, scale = _what_follows(text, end if at is None else at)
+    units = units_named(unit) if len(unit) > 2 or in_figures else ()
+    if not units and scale == 1.0:
+        return _plain(text, start, end, share, (SHARE,), soft=soft)
+    return _plain(text, start, whole_end, share * scale, units, noun=noun)
+
+
 def _odd_one(text: str, spelled: Sequence[re.Match[str]], at: int) -> tuple[int, Quantity | None]:
     match = spelled[at]
     name = match.group().lower()
@@ -296,7 +329,7 @@ def _odd_one(text: str, spelled: Sequence[re.Match[str]], at: int) -> tuple[int,
         soft = name in ("first", "second")
         return 1, _plain(text, *match.span(), value, noun=stem(follows), soft=soft, ordinal=True)
     if name in ("half", "halves") or (name in ("third", "quarter", "fifth", "tenth") and before in ("a", "one")):
-        return 1, _plain(text, *match.span(), _SHARES[name], (SHARE,), soft=name == "half")
+        return 1, _share(text, *match.span(), SHARES[name], soft=name == "half")
     if name in ("twice", "double", "doubles", "triple", "once"):
         value = {"twice": 2.0, "triple": 3.0, "once": 1.0}.get(name, 2.0)
         return 1, _plain(text, *match.span(), value, soft=True)
@@ -306,88 +339,6 @@ def _odd_one(text: str, spelled: Sequence[re.Match[str]], at: int) -> tuple[int,
         and (units := units_named(follows.lower()))
         and len(follows) > 2
     ):
-        end = spelled[at + 1].end()
-        return 2, _plain(text, match.start(), end, 1.0, units, soft=True)
+        more, end = added_behind_unit(text, spelled[at + 1].end())
+        return 2, _plain(text, match.start(), end, 1.0 + more, units, soft=not more)
     return 1, None
-
-
-# ── comparing ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _same_value(one: Quantity, other: Quantity) -> bool:
-    if one.version or other.version:
-        return one.version == other.version
-    readings, theirs = (one.value, *one.others), (other.value, *other.others)
-    if any(abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1.0) for a in readings for b in theirs):
-        return True
-    return one.hedged and rounds_to(other.value, one.value)
-
-
-def agree(one: Quantity, other: Quantity) -> bool:
-    """Whether two numbers say the same: one value in the same unit or without one, or the same amount converted."""
-    if not one.units and not other.units:
-        return _same_value(one, other)
-    if one.units and other.units:
-        if set(one.units) & set(other.units):
-            return _same_value(one, other)
-        return same_amount(one.value, one.units, one.written, other.value, other.units, other.written)
-    bare, dressed = (other, one) if one.units else (one, other)
-    if dressed.units[0].dimension == "share":  # "0.5" and "50 %"
-        amounts = (one.units or (SHARE,), other.units or (SHARE,))
-        if same_amount(one.value, amounts[0], one.written, other.value, amounts[1], other.written):
-            return True
-    return _same_value(one, other) and not (bare is other and bare.noun)  # 50 characters are not 50 bytes
-
-
-Placed = tuple[Quantity, Place]
-"""A number and the neighbours that it has in its text."""
-
-
-def compare(placed: Sequence[Placed], their_placed: Sequence[Placed]) -> tuple[list[Reason], list[Reason]]:
-    """For the numbers that the text does not bear out: conflicts with one of its numbers, and what it does not have.
-
-    A conflict is the same value in another unit, another value of the same thing (the same noun or unit), or another
-    value in the same place.
-    """
-    conflicts, missing = [], []
-    ours, theirs = [one for one, _ in placed], [other for other, _ in their_placed]
-    for one, here in placed:
-        if one.soft:
-            continue
-        near = {id(other): shared(here, there) for other, there in their_placed}
-        same = [other for other in theirs if agree(one, other)]
-        if same:
-            rivals = [
-                other for other in theirs if near[id(other)] > ENOUGH and not any(_says(mine, other) for mine in ours)
-            ]
-            rivals = [other for other in rivals if near[id(other)] > max(near[id(match)] for match in same)]
-        else:
-            rivals = [other for other in theirs if _unlike(one, other)] if one.units else []
-            rivals = rivals or [
-                other
-                for other in theirs
-                if near[id(other)] >= ENOUGH
-                or (_same_thing(one, other) and not any(agree(mine, other) for mine in ours))
-            ]
-        if rivals:
-            rival = max(rivals, key=lambda other: near[id(other)])
-            kind: ReasonKind = "unit" if one.units and _unlike(one, rival) else "number"
-            conflicts.append(Reason(kind, f"{one.text} against {rival.text} in the text"))
-        elif not same:
-            missing.append(Reason("number", f"the number {one.text} is not in the text"))
-    return conflicts, missing
-
-
-def _says(one: Quantity, other: Quantity) -> bool:
-    return agree(one, other) and bool(one.units) == bool(other.units)
-
-
-def _unlike(one: Quantity, other: Quantity) -> bool:
-    """Whether two numbers have the same value, but of different units, or of a unit and of something else."""
-    return _same_value(one, other) and bool(other.units or other.noun)
-
-
-def _same_thing(one: Quantity, other: Quantity) -> bool:
-    if one.units or other.units:
-        return bool({unit.dimension for unit in one.units} & {unit.dimension for unit in other.units})
-    return one.ordinal == other.ordinal and bool(one.noun) and one.noun == other.noun

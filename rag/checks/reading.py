@@ -7,10 +7,11 @@ from functools import cached_property, lru_cache
 from itertools import accumulate, chain, pairwise
 
 from rag.checks import dates, names, negation, numbers, short_forms
+from rag.checks.amounts import Placed
 from rag.checks.dates import Date
 from rag.checks.names import Name
 from rag.checks.negation import Clauses
-from rag.checks.numbers import Placed, Quantity
+from rag.checks.numbers import Quantity
 from rag.checks.places import Places, places
 from rag.language import Word, has_content, sentence_spans, stem, words
 

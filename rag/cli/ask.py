@@ -40,9 +40,9 @@ SCORES_INDENT = " " * len("Scores  ")
     type=click.Choice(("auto", "never")),
     help="auto: refuse what the passages hardly answer, and say what came closest.  [default: auto]",
 )
-@click.option("--strict", is_flag=True, help="Leave out sentences that no passage bears out.")
+@click.option("--strict/--no-strict", default=None, help="Leave out sentences that no passage bears out.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a sampled answer.  [default: 0]")
-@click.option("--temperature", type=click.FloatRange(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
+@click.option("--temperature", type=options.Between(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
 @options.as_json
 @options.common
 def command(
@@ -65,7 +65,7 @@ def command(
     parent: str | None,
     regenerate: str | None,
     abstain: str | None,
-    strict: bool,
+    strict: bool | None,
     seed: int | None,
     temperature: float | None,
     json: bool,
@@ -96,7 +96,7 @@ def command(
             parent=parent,
             regenerates=regenerate,
             abstaining=app.abstaining(),
-            strict=strict or chosen.strict == "on",
+            strict=chosen.strict == "on" if strict is None else strict,
         )
         entry = answer(app, asked, aloud=not json)
     if json:

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-refused",
-    type=click.FloatRange(0, 0.5),
+    type=options.Between(0, 0.5),
     metavar="SHARE",
     help="Refuse at most this share of the questions that have an answer.  [default: 0.05]",
 )
 @click.option(
     "--min-precision",
-    type=click.FloatRange(0, 1),
+    type=options.PART,
     metavar="SHARE",
     help="Instead: of the questions that are answered, at least this share must be answerable.",
 )

@@ -38,7 +38,7 @@ COMMANDS = {
 @click.option("--template", type=options.TEXT, metavar="NAME", help="Prompt template of every turn.")
 @click.option("--conversation", type=options.TEXT, metavar="ID", help="Conversation to go on with; else a new one.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a sampled answer.  [default: 0]")
-@click.option("--temperature", type=click.FloatRange(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
+@click.option("--temperature", type=options.Between(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
 @options.common
 def command(
     k: int | None,

@@ -20,6 +20,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SAID = ("good", "bad", "any", "none")  # as in rag.store.log.query, which would import SQLAlchemy; a test compares them
 REVIEWED = ("queued", "reviewed", "none")
 ORIGINS = ("human", "synthetic", "generated")
+COUNTED = (*ORIGINS, "all")  # as in rag.store.dashboard
 
 
 class Moment(click.ParamType[datetime]):
@@ -60,6 +61,7 @@ class Chosen:
     score_max: float | None
     abstained: bool | None
     failed: bool | None
+    replays: bool | None
     template: str | None
     confidence_min: float | None
     confidence_max: float | None
@@ -87,6 +89,7 @@ class Chosen:
             confidence_max=self.confidence_max,
             abstained=self.abstained,
             failed=self.failed,
+            replays=self.replays,
             feedback=self.feedback,
             review_state=self.review,
             tags=self.tag,
@@ -102,6 +105,7 @@ def choosing(function: F) -> F:
         click.option("--tag", type=options.TEXT, multiple=True, help="Only those with this tag; may be repeated."),
         click.option("--review", type=click.Choice(REVIEWED), help="Only those in this state of review."),
         click.option("--feedback", type=click.Choice(SAID), help="Only those with such feedback, any or none."),
+        click.option("--replays/--no-replays", default=None, help="Only what was run again, or only the others."),
         click.option("--failed/--not-failed", default=None, help="Only questions that failed, or only the others."),
         click.option("--abstained/--answered", default=None, help="Only abstentions, or only answers."),
         click.option("--confidence-max", type=float, help="Highest confidence."),

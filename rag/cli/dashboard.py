@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from rag.cli import options, output
-from rag.cli.choosing import MOMENT
+from rag.cli.choosing import COUNTED, MOMENT
 
 if TYPE_CHECKING:
     from rag.insight.figures import Dashboard, Figures
     from rag.insight.intervals import Share
     from rag.insight.topics import Drifted, Topics
+    from rag.store.dashboard import Counted
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -27,6 +28,13 @@ def between(function: F) -> F:
     return function
 
 
+origin = click.option(
+    "--origin",
+    type=click.Choice(COUNTED),
+    default="human",
+    show_default=True,
+    help="Whose questions count: those of one origin, without replays; or all that the log has.",
+)
 before = click.option("--before", type=MOMENT, help="Begin of the period to compare with.  [default: as long before]")
 
 
@@ -35,6 +43,7 @@ before = click.option("--before", type=MOMENT, help="Begin of the period to comp
 @click.option("--collection", type=options.TEXT, metavar="NAME", help="Only questions to this collection.")
 @click.option("-m", "--model", type=options.TEXT, help="Only answers of this model.")
 @click.option("--template", type=options.TEXT, metavar="NAME@DIGEST", help="Only answers by this prompt template.")
+@origin
 @options.as_json
 @options.common
 @click.pass_context
@@ -46,6 +55,7 @@ def command(
     collection: str | None,
     model: str | None,
     template: str | None,
+    origin: "Counted",
     json: bool,
 ) -> None:
     """Show the log in figures: questions, users, latency, tokens, scores.
@@ -58,7 +68,7 @@ def command(
 
     begin, end = period(since, until)
     with options.opened(options.settings()) as app:
-        found = of_log(app.spans(), app.tenant_id, begin, end, Chosen(collection, model, template))
+        found = of_log(app.spans(), app.tenant_id, begin, end, Chosen(collection, model, template, origin))
     if json:
         from rag.shapes.dashboard import dashboard_json
 
@@ -71,10 +81,16 @@ def command(
 @between
 @before
 @options.collection
+@origin
 @options.as_json
 @options.common
 def drift(
-    since: datetime | None, until: datetime | None, before: datetime | None, collection: str | None, json: bool
+    since: datetime | None,
+    until: datetime | None,
+    before: datetime | None,
+    collection: str | None,
+    origin: "Counted",
+    json: bool,
 ) -> None:
     """Say whether questions drift away from the corpus.
 
@@ -87,7 +103,7 @@ def drift(
     begin, end = period(since, until)
     earlier = topics.reference(begin, end, before)
     with options.opened(options.settings(collection=collection)) as app:
-        found = topics.drifted(app.database, app.tenant_id, app.settings.collection, earlier, begin, end)
+        found = topics.drifted(app.database, app.tenant_id, app.settings.collection, earlier, begin, end, origin)
     if json:
         from rag.shapes.dashboard import drift_json
 
@@ -100,10 +116,16 @@ def drift(
 @between
 @before
 @options.collection
+@origin
 @options.as_json
 @options.common
 def new_topics(
-    since: datetime | None, until: datetime | None, before: datetime | None, collection: str | None, json: bool
+    since: datetime | None,
+    until: datetime | None,
+    before: datetime | None,
+    collection: str | None,
+    origin: "Counted",
+    json: bool,
 ) -> None:
     """Show topics of questions that nobody asked before."""
     from rag.insight import topics
@@ -112,12 +134,13 @@ def new_topics(
     begin, end = period(since, until)
     earlier = topics.reference(begin, end, before)
     with options.opened(options.settings(collection=collection)) as app:
-        found = topics.new_topics(app.opened(), app.question_vectors(), app.local(), earlier, begin, end)
+        found = topics.new_topics(app.opened(), app.question_vectors(), app.local(), earlier, begin, end, origin)
     if json:
         from rag.shapes.dashboard import new_topics_json
 
         output.print_json(new_topics_json(found))
     elif found.limit is None:
+        _tell_counted(found.topics.counted, found.topics.others)
         output.say(f"too few older questions to tell: {found.older}, and {topics.ENOUGH} different ones are needed")
     else:
         _tell_topics(found.topics, "")
@@ -126,9 +149,12 @@ def new_topics(
 @command.command("unanswered")
 @between
 @options.collection
+@origin
 @options.as_json
 @options.common
-def unanswered(since: datetime | None, until: datetime | None, collection: str | None, json: bool) -> None:
+def unanswered(
+    since: datetime | None, until: datetime | None, collection: str | None, origin: "Counted", json: bool
+) -> None:
     """Show what to write next: questions that were not answered well, by topic.
 
     Those that were refused, rated bad, or whose faithfulness is below 0.5.
@@ -138,7 +164,7 @@ def unanswered(since: datetime | None, until: datetime | None, collection: str |
 
     begin, end = period(since, until)
     with options.opened(options.settings(collection=collection)) as app:
-        found = topics.unanswered(app.opened(), app.question_vectors(), app.local(), begin, end)
+        found = topics.unanswered(app.opened(), app.question_vectors(), app.local(), begin, end, origin)
     if json:
         from rag.shapes.dashboard import topics_json
 
@@ -154,6 +180,7 @@ def _tell(found: "Dashboard") -> None:
     days = f"{found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC"
     total = found.total
     output.say(f"{output.strong(days)}")
+    _tell_counted(found.counted, found.others)
     if not total.questions:
         output.say("nothing was asked then")
         return
@@ -189,6 +216,15 @@ def _tell(found: "Dashboard") -> None:
         _figures(what, those)
 
 
+def _tell_counted(counted: "Counted", others: int) -> None:
+    """Whose questions count, where that is not plain."""
+    told = {"human": "what people asked", "all": "all questions, replays too"}.get(counted, f"{counted} questions")
+    if others:
+        output.say(output.faint(f"counted: {told}; {output.counted(others, 'other')} not (--origin all counts them)"))
+    elif counted != "human":
+        output.say(output.faint(f"counted: {told}"))
+
+
 def _figures(what: str, those: "Mapping[str, Figures]") -> None:
     output.say()
     rows = [
@@ -220,6 +256,7 @@ def _share(found: "Share | None") -> str:
 
 def _tell_drift(found: "Drifted") -> None:
     drift = found.drift
+    _tell_counted(found.counted, found.others)
     output.say(
         f"{output.counted(found.questions, 'question')}; {found.measured:,} of {found.read:,} read have a cosine, and "
         f"{found.measured_before:,} of {found.read_before:,} before"
@@ -253,6 +290,7 @@ def _tell_drift(found: "Drifted") -> None:
 
 
 def _tell_topics(found: "Topics", what: str) -> None:
+    _tell_counted(found.counted, found.others)
     output.say(f"{output.counted(found.questions, 'question')}{what}, {found.read:,} read, {found.alone:,} in no topic")
     for topic in found.topics:
         output.say()

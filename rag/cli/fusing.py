@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import click
 
+from rag.cli import options
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -13,7 +15,7 @@ def fused(function: F) -> F:
     for option in (
         click.option("--depth", type=click.IntRange(1, 10_000), metavar="N", help="Candidates of each ranking."),
         click.option("--rrf-k", type=click.IntRange(1, 10_000), metavar="K", help="k of reciprocal rank fusion."),
-        click.option("--alpha", type=click.FloatRange(0, 1), metavar="X", help="Weight of meaning in weighted fusion."),
+        click.option("--alpha", type=options.PART, metavar="X", help="Weight of meaning in weighted fusion."),
         click.option(
             "--fusion",
             type=click.Choice(("weighted", "rrf")),

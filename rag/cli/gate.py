@@ -40,10 +40,15 @@ SPLITS = ("train", "validation", "test")
     type=options.TEXT,
     help="… is at most X; may be repeated.",
 )
-@click.option("--against", type=options.TEXT, metavar="RUN", help="Hold every metric against this earlier run, too.")
+@click.option(
+    "--against",
+    type=options.TEXT,
+    metavar="RUN",
+    help="Hold metrics against this earlier run, too: those of the bounds and --metric.",
+)
 @click.option(
     "--max-drop",
-    type=click.FloatRange(0, 1),
+    type=options.PART,
     default=MAX_DROP,
     show_default=True,
     metavar="X",

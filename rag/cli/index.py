@@ -33,7 +33,7 @@ def show(collection: str | None, json: bool) -> int:
 @options.collection
 @click.option(
     "--recall",
-    type=click.FloatRange(0.5, 1.0),
+    type=options.Between(0.5, 1.0),
     metavar="SHARE",
     help="Share of the true nearest to be found; 1 compares all.  [default: what was asked last, else 0.99]",
 )

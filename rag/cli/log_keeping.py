@@ -130,7 +130,7 @@ def _told(found: "Forgotten") -> str:
         words.append(f"from {found.oldest:%Y-%m-%d} to {found.newest:%Y-%m-%d}")
     beside = [
         output.counted(count, name)
-        for count, name in ((found.feedback, "piece of feedback"), (found.reviews, "review"))
+        for count, name in ((found.feedback, "feedback entry"), (found.reviews, "review"))
         if count
     ]
     return " ".join(words) + (f", with the words of {' and '.join(beside)}" if beside else "")

@@ -1,9 +1,14 @@
 """`rag logs tag`, `rag logs tags` and `rag logs views`: what people put to the log to find its rows again."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from rag.cli import options, output
 from rag.cli.choosing import Chosen, choosing, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 @click.command("tag")
@@ -72,8 +77,21 @@ def views(context: click.Context, json: bool) -> None:
         for view in found:
             told = view_json(view)["filters"]
             assert isinstance(told, dict)
-            rows.append((output.one_line(view.name), output.one_line(", ".join(f"{k} {v}" for k, v in told.items()))))
+            rows.append((output.one_line(view.name), output.one_line(", ".join(_filters(told)))))
         output.table(["view", "filters"], rows)
+
+
+def _filters(told: "Mapping[str, object]") -> "Iterator[str]":
+    """Filters as people write them: scores as NAME:LOW..HIGH."""
+    for name, value in told.items():
+        if name == "scores" and isinstance(value, list):
+            for each in value:
+                low, high = ("" if bound is None else f"{bound:g}" for bound in (each["least"], each["most"]))
+                yield f"score {each['name']}" + (f":{low}..{high}" if low or high else "")
+        elif isinstance(value, list):
+            yield f"{name} {' '.join(map(str, value))}"
+        else:
+            yield f"{name} {value}"
 
 
 @views.command("save")

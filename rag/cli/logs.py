@@ -172,7 +172,9 @@ def outcome(entry: "Interaction") -> str:
     """The answer, or what happened instead of one."""
     if entry.error is not None:
         return f"failed: {entry.error}"
-    return "" if entry.answer is None else entry.answer.text
+    if entry.answer is None or not entry.question:  # given up, or erased
+        return ""
+    return entry.answer.text if entry.answer.text.strip() else "(empty)"
 
 
 def log_table(found: Sequence["Interaction"]) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import click
 
@@ -34,6 +35,19 @@ class CleanText(click.ParamType[str]):
 
 
 TEXT = CleanText()
+
+
+class Between(click.FloatRange):
+    """A number between bounds. NaN is none: no comparison of click's refuses it."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(cast(float, value), param, ctx))
+        if isnan(found):
+            self.fail(f"{found} is no number between {self.min:g} and {self.max:g}.", param, ctx)
+        return found
+
+
+PART = Between(0, 1)
 
 
 class KeyValue(click.ParamType[tuple[str, str]]):

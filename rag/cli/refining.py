@@ -27,7 +27,7 @@ def refined(function: F) -> F:
         ),
         click.option(
             "--diversify",
-            type=click.FloatRange(0, 1),
+            type=options.PART,
             metavar="X",
             help="Relevance against variety among the passages; 1 keeps their order.  [default: 1]",
         ),

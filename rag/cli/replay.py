@@ -39,7 +39,7 @@ PAGE = 200
 @fused
 @refined
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a sampled answer; else that of then.")
-@click.option("--temperature", type=click.FloatRange(0, 2), help="Randomness of the answer; else that of then.")
+@click.option("--temperature", type=options.Between(0, 2), help="Randomness of the answer; else that of then.")
 @click.option(
     "--at-original-index", is_flag=True, help="Search the collection as it stood when the question was asked."
 )

@@ -50,7 +50,7 @@ def clauses(function: F) -> F:
             metavar="A,B=DISTANCE",
             help="Two scores rank it so far apart among recent ones (0 to 1): faithfulness,answer_relevancy=0.5.",
         ),
-        click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="A random share, 0.05 for 5 %."),
+        click.option("--share", type=options.Between(0, 1, min_open=True), help="A random share, 0.05 for 5 %."),
         click.option("--errors", is_flag=True, help="Questions that failed."),
         click.option("--refused", is_flag=True, help="Questions that were refused."),
         click.option("--thumbs-down", is_flag=True, help="Answers that got a thumb down."),

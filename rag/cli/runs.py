@@ -38,7 +38,8 @@ def listing(folder: str | None, limit: int, json: bool) -> None:
         output.print_json({"runs": [evaluation_json(run) for run in runs]})
         return
     if not runs:
-        output.say("no runs are kept yet: rag eval FOLDER")
+        what = "no runs are kept yet" if folder is None else f"no run over {output.one_line(folder)} is kept"
+        output.say(f"{what}: rag eval FOLDER")
         return
     cells = []
     for run in runs:

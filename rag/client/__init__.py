@@ -28,9 +28,11 @@ from rag.api.models.searching import Hit, SearchResult, WhyResult
 from rag.api.models.syncs import Sync, SyncDifference, Syncs
 from rag.client.comparing import Comparing, Otherwise
 from rag.client.datasets import Curating, Held
+from rag.client.insight import Insight, Spanning
 from rag.client.reviews import Reviewing
 from rag.client.switches import Generating, Retrieving
 from rag.client.wire import Wire, error_of, events, form, given
+from rag.errors import NotReady
 from rag.types import Metadata
 
 __all__ = [
@@ -42,8 +44,10 @@ __all__ = [
     "Event",
     "Held",
     "How",
+    "Insight",
     "Otherwise",
     "Reviewing",
+    "Spanning",
     "Started",
     "Text",
     "error_of",
@@ -117,6 +121,7 @@ class Client:
         self.reviews = Reviewing(self._wire)
         self.datasets = Curating(self._wire)
         self.comparing = Comparing(self._wire)
+        self.insight = Insight(self._wire)
 
     def __enter__(self) -> Self:
         return self
@@ -148,11 +153,16 @@ class Client:
         return self._wire.shaped(AskResult, "POST", "/api/ask", json=body)
 
     def stream(self, question: str, **how: Unpack[Asking]) -> Iterator[Event]:
-        """The same in steps: Started, some Text, the AskResult. Closing the iterator ends the answer on the server."""
+        """The same in steps: Started, some Text, the AskResult. Closing the iterator ends the answer on the server.
+        Raises NotReady where the answer breaks off before its AskResult."""
         body = given(question=question, **how)
         with closing(self._wire.events("/api/ask", body)) as told:
             for name, data in told:
-                yield _event(name, data)
+                event = _event(name, data)
+                yield event
+                if isinstance(event, AskResult):
+                    return
+        raise NotReady("the answer broke off before its end; is `rag serve` still up?")
 
     def regenerate(self, interaction_id: str, **how: Unpack[Answering]) -> AskResult:
         """The answer to the same question once more, with other settings or another seed; linked as a regeneration."""

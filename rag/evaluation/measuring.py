@@ -46,9 +46,11 @@ def searched_for(
 
 
 def way_json(app: App, opened: OpenCollection, way: Way) -> dict[str, MetadataValue]:
-    """How questions are searched, as a run keeps it."""
+    """How texts are cut and questions searched, as a run keeps it."""
     return {
         "embedder": opened.collection.embedder,
+        "chunk_tokens": opened.collection.settings["chunk_tokens"],
+        "overlap_tokens": opened.collection.settings["overlap_tokens"],
         "fusion": way.fusion.method,
         "alpha": way.fusion.alpha,
         "rrf_k": way.fusion.rrf_k,

@@ -15,6 +15,7 @@ from hashlib import blake2b
 
 from ingest.languages.detection import detect
 from ingest.languages.sentences import sentences
+from rag.answers.claims import without_markers
 from rag.answers.templating import fence
 from rag.errors import WrongUsage
 from rag.exports.records import Record, Shown
@@ -23,7 +24,6 @@ from rag.generators.extractive import Extractive
 from rag.search import Fusion, OpenCollection, Search, search
 from rag.store import documents as document_store
 from rag.store.permitted import Predicate
-from rag.support import without_markers
 from rag.types import GenerationSettings, Generator, Hit, Message, Mode, Passage, Principal, Prompt, Text
 
 PAGE = 200  # documents that are read together

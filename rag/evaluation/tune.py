@@ -68,7 +68,8 @@ def tune(
     folds: int = FOLDS,
     progress: Progress = lambda done, total: None,
 ) -> Tuned:
-    """Try every way on every judged question. Raises WrongUsage where there are too few of them, or of folds."""
+    """Try every way on every judged question. Raises WrongUsage where there are too few of them, or of folds, and where
+    they judge documents of another collection."""
     metric(name)
     if len(examples) < FEWEST:
         raise WrongUsage(f"{counted(len(examples), 'judged question')}: too few to tune by; there must be {FEWEST}")
@@ -79,7 +80,7 @@ def tune(
     ready = replace(opened, embedder=lambda: known)
     judged = {example.id: example.relevant for example in examples}
     tried = ways(now)
-    values = np.empty((len(tried), len(examples)))
+    values, met = np.empty((len(tried), len(examples))), False  # whether any judged document was found
     for number, way in enumerate(tried):
         before = number * len(examples)
 
@@ -87,8 +88,14 @@ def tune(
             progress(before + done, len(tried) * len(examples))
 
         found = searched(ready, examples, Way("hybrid", way), principal, told)
+        met |= any(judged[key].keys() & ranking.keys() for key, ranking in found.rankings.items())
         scores = by_query(name, judged, found.rankings)
         values[number] = [scores[example.id] for example in examples]
+    if not met:
+        raise WrongUsage(
+            f"no search finds a document that these questions judge: {opened.collection.name!r} is not the "
+            "collection they are about"
+        )
     return choose(tried, values, fold_of(examples, folds), name)
 
 

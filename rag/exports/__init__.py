@@ -6,7 +6,8 @@ dataset card as README.md, and is the same bytes for the same version.
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rag.exports.cards import markdown
 from rag.exports.records import Record
 from rag.exports.rows import Written
 from rag.exports.splits import check
+from rag.scrubbing import Scrubber, kinds
 from rag.store.datasets import Version
 
 FORMS = ("beir", "csv", "kto", "parquet", "preference", "ragas", "sft", "triplets")
@@ -25,7 +27,8 @@ CARD = "README.md"
 def export(
     folder: Path, version: Version, records: Sequence[Record], form: str, corpus: Iterable[beir.Document] = ()
 ) -> Written:
-    """Write a version in a form into a new or empty folder; `corpus` is for `beir`, the documents that are judged.
+    """Write a version in a form into a new or empty folder; `corpus` is for `beir`, the documents that are judged: in
+    them is replaced what was in the version's records, too.
 
     Raises WrongUsage for a form that there is not, a folder that holds something, and where nothing fits the form;
     then no folder is left behind.
@@ -44,7 +47,7 @@ def export(
     try:
         aside.chmod(0o755)
         if form == "beir":
-            written = beir.write(aside, records, corpus)
+            written = beir.write(aside, records, _scrubbed(corpus, version))
         else:
             write: Callable[[Path, Sequence[Record]], Written] = import_module(f"{__name__}.{form}").write
             written = write(aside, records)
@@ -61,3 +64,12 @@ def export(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return written
+
+
+def _scrubbed(corpus: Iterable[beir.Document], version: Version) -> Iterator[beir.Document]:
+    """The documents without the kinds of personal data that the version is without."""
+    asked = version.query.get("scrub")
+    without = kinds(",".join(asked)) if isinstance(asked, list) and asked else ()
+    for document in corpus:
+        scrub = Scrubber(without).scrub
+        yield replace(document, title=scrub(document.title), text=scrub(document.text)) if without else document

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from rag.answers.claims import ABSTENTION, without_markers
 from rag.store.datasets import Item, Origin, Split
-from rag.support import ABSTENTION, without_markers
 from rag.types import Example, Message
 
 GOOD = 0.5  # the mean of reviews above which an answer is good, and below which it is bad

@@ -90,14 +90,14 @@ def _said(one: Candidate) -> set[str]:
 def repeats(question: str, one: Candidate) -> bool:
     """Whether a sentence only says the question again: it matches best of all and answers nothing.
 
-    So does one that holds the question word for word, and, unless yes or no would do, one without a content word of
-    its own.
+    So does one that holds the question word for word, a heading that only names what is asked about, and, unless yes or
+    no would do, one without a content word of its own.
     """
     asked = [word.text.lower() for word in words(question)]
     held = [word.text.lower() for word in one.words]
     if any(held[i : i + len(asked)] == asked for i in range(len(held) - len(asked) + 1)):
         return True
-    if not is_open(question):
-        return False
     known = {word.stem for word in words(question)}
-    return not any(is_content(word) and word.stem not in known for word in one.words)
+    if all(is_content(word) and word.stem in known for word in one.words):
+        return True
+    return is_open(question) and not any(is_content(word) and word.stem not in known for word in one.words)

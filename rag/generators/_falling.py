@@ -53,7 +53,7 @@ class Falling:
                 if said:
                     yield from held
                     held.clear()
-            if not said and Finish("cancelled") not in held:
+            if not said and not any(isinstance(event, Finish) and event.may_be_silent for event in held):
                 raise GeneratorFailed(f"{self.first.name} gave an empty answer")
         except (GeneratorFailed, NotReady) as error:
             if said or cancel.is_set():

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ingest.languages.detection import detect
 from ingest.languages.function_words import FUNCTION_WORDS
+from rag.answers.claims import ABSTENTION
 from rag.errors import WrongSetting
 from rag.generators._evidence import Candidate, candidates, near_equal, quotable
 from rag.generators._extractive.features import (
@@ -37,7 +38,6 @@ from rag.generators._extractive.lists import is_item, listed
 from rag.generators._extractive.windows import Windows, splits
 from rag.generators._extractive.writing import Quote, counted, in_order, introduced, pieces
 from rag.language import beginnings
-from rag.support import ABSTENTION
 from rag.types import (
     CancelToken,
     Embedder,
@@ -199,7 +199,7 @@ def _spoken(said: Sequence[str], settings: GenerationSettings, cancel: CancelTok
     whole = "".join(said)
     cut = min((at for stop in settings.stop if stop and (at := whole.find(stop)) >= 0), default=len(whole))
     ends = [match.end() for match in re.finditer(r"\S+", whole)]
-    finish: Finish = Finish("abstained") if reason == "abstained" else Finish("stop")
+    finish = Finish("abstained" if reason == "abstained" else "stop", at_stop=cut < len(whole))
     if len(ends) > settings.max_tokens and ends[settings.max_tokens - 1] < cut:
         cut, finish = ends[settings.max_tokens - 1], Finish("length")
     at = 0

@@ -149,7 +149,9 @@ class Server:
             yield Text(rest)
         yield usage
         finish: Literal["stop", "length", "cancelled"] = "length" if reason == "length" else "stop"
-        yield Finish("cancelled" if cancel.is_set() and not stops.found and not reason else finish)
+        finish = "cancelled" if cancel.is_set() and not stops.found and not reason else finish
+        # A server that ends at a stop string does not say so: where it was given some, what ended by itself may have.
+        yield Finish(finish, at_stop=stops.found or (reason == "stop" and any(settings.stop)))
 
     def _request(self, prompt: Prompt, settings: GenerationSettings) -> Json:
         request: Json = {

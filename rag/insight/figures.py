@@ -11,7 +11,7 @@ from rag.errors import WrongUsage
 from rag.insight.intervals import Average, Share, average, share
 from rag.insight.sketches import merged
 from rag.insight.spans import Held, Span, Spans
-from rag.store.dashboard import Group, Sum
+from rag.store.dashboard import Counted, Group, Sum
 
 Step = Literal["hour", "day", "week", "month"]
 LONGEST: tuple[tuple[Step, int], ...] = (("hour", 2), ("day", 100), ("week", 750))  # days shown in steps of …
@@ -21,15 +21,21 @@ DAYS = 30  # of a period that nobody chose
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which groups count; None: all."""
+    """Which groups are meant; None: all."""
 
     collection: str | None = None
     model: str | None = None
     template: str | None = None
+    counted: Counted = "human"  # of these
 
     def has(self, group: Group) -> bool:
+        """Whether a group is meant, whosever questions it has."""
         wanted = (self.collection, self.model, self.template)
-        return all(want is None or want == got for want, got in zip(wanted, group, strict=True))
+        return all(want is None or want == got for want, got in zip(wanted, group[:3], strict=True))
+
+    def counts(self, group: Group) -> bool:
+        """Whether the questions of a group that is meant count."""
+        return self.counted == "all" or (group.origin == self.counted and not group.replay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Dashboard:
     since: datetime
     until: datetime
     step: Step
+    counted: Counted
+    others: int  # questions that do not count
     total: Figures
     over_time: Sequence[Point]  # without gaps
     by_collection: Mapping[str, Figures]  # that with the most questions first; the same below
@@ -99,11 +107,15 @@ def period(since: datetime | None, until: datetime | None, days: int = DAYS) -> 
 
 def dashboard(spans: Sequence[Span], since: datetime, until: datetime, chosen: Chosen) -> Dashboard:
     """The figures of these spans, which lie between `since` and `until`, over the groups that are chosen."""
-    step = step_of(since, until)
+    step, others = step_of(since, until), 0
     found: dict[tuple[datetime, Group], list[Held]] = {}
     for span in spans:
         for group, held in span.groups.items():
-            if chosen.has(group):
+            if not chosen.has(group):
+                continue
+            if not chosen.counts(group):
+                others += held.questions
+            else:
                 found.setdefault((floor(span.since, step), group), []).append(held)
     by_step: dict[datetime, list[Held]] = {}
     all_of_them = []
@@ -115,6 +127,8 @@ def dashboard(spans: Sequence[Span], since: datetime, until: datetime, chosen: C
         since,
         until,
         step,
+        chosen.counted,
+        others,
         figures(held for _, held in all_of_them),
         [
             Point(max(begin, since), min(end, until), figures(by_step.get(begin, ())))

@@ -12,9 +12,10 @@ from rag.insight.clusters import Cluster, clusters
 from rag.insight.drift import Drift, Near, drift
 from rag.insight.figures import FIRST
 from rag.search import OpenCollection, Search, search
+from rag.store.dashboard import Counted
 from rag.store.database import Database
 from rag.store.log import asked as store
-from rag.store.log.asked import Question
+from rag.store.log.asked import Found, Question
 from rag.types import Embedder, Passage, Principal, Vectors
 
 SAMPLED = 2000  # questions of a period that drift is told from
@@ -53,7 +54,9 @@ class Topic:
 @dataclass(frozen=True, slots=True)
 class Topics:
     topics: tuple[Topic, ...]  # the largest first
+    counted: Counted
     questions: int  # that there are
+    others: int  # that there are besides, and that do not count
     read: int  # that were brought together
     alone: int  # of these, in no topic
 
@@ -90,7 +93,9 @@ class Drifted:
     """Drift, with how much of the log it was told from."""
 
     drift: Drift | None  # None: too few questions
+    counted: Counted
     questions: int  # of now
+    others: int  # of now, that do not count
     read: int
     measured: int  # of these, with a cosine in the log
     read_before: int
@@ -107,41 +112,62 @@ def reference(since: datetime, until: datetime, before: datetime | None) -> date
 
 
 def drifted(
-    database: Database, tenant_id: int, collection: str, before: datetime, since: datetime, until: datetime
+    database: Database,
+    tenant_id: int,
+    collection: str,
+    before: datetime,
+    since: datetime,
+    until: datetime,
+    counted: Counted = "human",
 ) -> Drifted:
     """The drift from the period `before` … `since` to the period `since` … `until`. Embeds nothing. Raises NotFound."""
     with database.read() as connection:
-        earlier, _ = store.sample(connection, tenant_id, collection, before, since, SAMPLED)
-        later, count = store.sample(connection, tenant_id, collection, since, until, SAMPLED)
-        cosines = store.nearest(connection, [one.id for one in (*earlier, *later)])
+        earlier = store.sample(connection, tenant_id, collection, before, since, counted=counted, limit=SAMPLED)
+        later = store.sample(connection, tenant_id, collection, since, until, counted=counted, limit=SAMPLED)
+        cosines = store.nearest(connection, [one.id for one in (*earlier.questions, *later.questions)])
     sides = [
         [
             Near(one.id, one.at, one.text, cosines[one.id], not (one.refused or one.failed or one.bad))
-            for one in side
+            for one in side.questions
             if one.id in cosines
         ]
         for side in (earlier, later)
     ]
     found = drift(sides[0], sides[1], since, until)
-    return Drifted(found, count, len(later), len(sides[1]), len(earlier), len(sides[0]))
+    return Drifted(
+        found,
+        counted,
+        later.count,
+        later.others,
+        len(later.questions),
+        len(sides[1]),
+        len(earlier.questions),
+        len(sides[0]),
+    )
 
 
 def unanswered(
-    opened: OpenCollection, vectors: QuestionVectors, asker: Principal, since: datetime, until: datetime
+    opened: OpenCollection,
+    vectors: QuestionVectors,
+    asker: Principal,
+    since: datetime,
+    until: datetime,
+    counted: Counted = "human",
 ) -> Topics:
     """The questions of the period that were refused, rated bad or scored low, by topic."""
     with opened.database.read() as connection:
-        found, count = store.unanswered(
+        found = store.unanswered(
             connection,
             asker.tenant_id,
             opened.collection.name,
             since,
             until,
+            counted=counted,
             score=SCORE,
             below=BELOW,
             limit=READ,
         )
-    return _topics(opened, vectors, asker, found, count)
+    return _topics(opened, vectors, asker, found.questions, found, counted)
 
 
 def new_topics(
@@ -151,22 +177,24 @@ def new_topics(
     before: datetime,
     since: datetime,
     until: datetime,
+    counted: Counted = "human",
 ) -> NewTopics:
     """The questions of the period that are farther from every question of the period before than 95 of 100 of those are
     from one another, by topic."""
     name = opened.collection.name
     with opened.database.read() as connection:
-        older, _ = store.sample(connection, asker.tenant_id, name, before, since, OLDER)
-        later, count = store.sample(connection, asker.tenant_id, name, since, until, READ)
+        earlier = store.sample(connection, asker.tenant_id, name, before, since, counted=counted, limit=OLDER)
+        found = store.sample(connection, asker.tenant_id, name, since, until, counted=counted, limit=READ)
+    older, later = earlier.questions, found.questions
     known = list(dict.fromkeys(one.searched for one in older))
     if len(known) < ENOUGH:
-        return NewTopics(Topics((), count, len(later), 0), len(older), None)
+        return NewTopics(Topics((), counted, found.count, found.others, len(later), 0), len(older), None)
     embedder = opened.embedder()
     old = vectors.of(embedder, known)  # (m, d)
     limit = float(np.quantile(_nearest_other(old), 1 - INSIDE))
     near = (vectors.of(embedder, [one.searched for one in later]) @ old.T).max(axis=1, initial=-1)  # (n,)
     fresh = [one for one, cosine in zip(later, near, strict=True) if cosine < limit]
-    return NewTopics(_topics(opened, vectors, asker, fresh, count), len(older), limit)
+    return NewTopics(_topics(opened, vectors, asker, fresh, found, counted), len(older), limit)
 
 
 def _nearest_other(rows: Vectors) -> Vectors:
@@ -178,7 +206,12 @@ def _nearest_other(rows: Vectors) -> Vectors:
 
 
 def _topics(
-    opened: OpenCollection, vectors: QuestionVectors, asker: Principal, questions: Sequence[Question], count: int
+    opened: OpenCollection,
+    vectors: QuestionVectors,
+    asker: Principal,
+    questions: Sequence[Question],
+    among: Found,
+    counted: Counted,
 ) -> Topics:
     by_text: dict[str, list[Question]] = {}
     for one in sorted(questions, key=lambda one: one.id):
@@ -186,10 +219,10 @@ def _topics(
     texts = list(by_text)
     rows = vectors.of(opened.embedder(), texts)
     weights = [len(by_text[text]) for text in texts]
-    found = clusters(rows, texts, weights=weights, smallest=SMALLEST)
-    inside = sum(weights[row] for one in found for row in one.members)
-    told = tuple(_topic(opened, asker, one, [by_text[texts[row]] for row in one.members]) for one in found[:SHOWN])
-    return Topics(told, count, len(questions), len(questions) - inside)
+    grouped = clusters(rows, texts, weights=weights, smallest=SMALLEST)
+    inside = sum(weights[row] for one in grouped for row in one.members)
+    told = tuple(_topic(opened, asker, one, [by_text[texts[row]] for row in one.members]) for one in grouped[:SHOWN])
+    return Topics(told, counted, among.count, among.others, len(questions), len(questions) - inside)
 
 
 def _topic(opened: OpenCollection, asker: Principal, cluster: Cluster, members: Sequence[Sequence[Question]]) -> Topic:

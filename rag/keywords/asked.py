@@ -1,10 +1,11 @@
 """A question as keyword search takes it: its terms, the phrases it puts in double quotes, and which terms are one word.
 
     >>> asked('"state of the art" vector serch', ["en"]).phrases
-    ((('state', 'art'),),)
+    ((('state', 'art'), ('state', 'of', 'the', 'art')),)
 
 A phrase is required: a chunk that does not hold its terms one right after the other is no hit. Function words, which
-are no terms, do not count. Quotes that are not closed, or that stand inside a word (5" pipes), are plain text.
+are no terms, do not count; in a text in capitals, a heading perhaps, they are terms, and stand in the phrase as well.
+Quotes that are not closed, or that stand inside a word (5" pipes), are plain text.
 """
 
 import re
@@ -19,7 +20,8 @@ from rag.keywords.analysis import analyse, analysis, question_terms, words
 _QUOTED = re.compile(r"(?<![^\s(\[,;:–—-])[\"“„](?=\S)([^\"“”„]+)(?<=\S)[\"”“](?![^\s.,;:!?)\]–—-])")
 
 Phrase = tuple[tuple[str, ...], ...]
-"""The terms of a phrase, one right after the other, once for each way the collection's languages analyse it."""
+"""The terms of a phrase, one right after the other, once for each way the collection's languages analyse it, and once
+more where it has others in capitals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,15 @@ def asked(question: str, languages: Collection[str]) -> Asked:
     analyses = sorted({analysis(language) for language in languages}) or ["en"]
     phrases = []
     for quoted in _QUOTED.findall(question):
-        ways = dict.fromkeys(tuple(analyse(quoted, language)) for language in analyses)
-        if said := tuple(way for way in ways if way):
-            phrases.append(said)
+        ways: dict[tuple[str, ...], None] = {}
+        for language in analyses:
+            if way := tuple(analyse(quoted, language)):
+                ways[way] = None
+                capitals = tuple(analyse(quoted.upper(), language))
+                if len(capitals) > len(way):
+                    ways[capitals] = None
+        if ways:
+            phrases.append(tuple(ways))
     terms = tuple(question_terms(question, languages))
     return Asked(terms, tuple(dict.fromkeys(phrases)), _words(_QUOTED.sub(" ", question), terms, analyses))
 

@@ -87,6 +87,16 @@ def columns(ranking: Ranking) -> Columns:
     return Columns(ids, scores, parts)
 
 
+def joined(*rankings: Ranking) -> Columns:
+    """One ranking behind the other."""
+    given = [columns(ranking) for ranking in rankings]
+    parts = {}
+    for stage in dict.fromkeys(stage for one in given for stage in one.parts):
+        told = [one.parts.get(stage, (np.zeros(len(one), np.int64), np.zeros(len(one)))) for one in given]
+        parts[stage] = (np.concatenate([ranks for ranks, _ in told]), np.concatenate([scores for _, scores in told]))
+    return Columns(np.concatenate([one.ids for one in given]), np.concatenate([one.scores for one in given]), parts)
+
+
 def ids_of(ranking: Ranking) -> Ids:
     """The chunk ids of a ranking (n,), best first."""
     return columns(ranking).ids

@@ -4,6 +4,7 @@ choose; as values, and as JSON."""
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf, isfinite
 from typing import Literal, TypeVar, cast, get_args
 
 from rag.errors import WrongUsage
@@ -147,7 +148,7 @@ def _clause(told: object) -> Clause:
 
 def _choice(kind: str, told: Mapping[str, object]) -> Choice:
     if kind == "low_score":
-        return LowScore(_word(told.get("score"), "score"), float(_is(told.get("below"), (int, float), "below")))
+        return LowScore(_word(told.get("score"), "score"), _number(told.get("below"), "below"))
     if kind == "disagreement":
         names = told.get("scores")
         if not isinstance(names, list | tuple) or len(names) != 2 or names[0] == names[1]:
@@ -170,9 +171,18 @@ def _mapping(told: object, what: str, known: set[str] | None = None) -> Mapping[
 def _is(value: object, kind: type[T] | tuple[type[T], ...], what: str) -> T:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise WrongUsage(f"{what} of a rule cannot be {value!r}")
-    if isinstance(value, float) and value != value:
-        raise WrongUsage(f"{what} of a rule must be a number")
     return value
+
+
+def _number(value: object, what: str) -> float:
+    given = _is(value, (int, float), what)
+    try:
+        number = float(given)
+    except OverflowError:  # a whole number of JSON may be as long as it likes
+        number = inf
+    if not isfinite(number):
+        raise WrongUsage(f"{what} of a rule must be a finite number, not {number}")
+    return number
 
 
 def _word(value: object, what: str) -> str:
@@ -183,7 +193,7 @@ def _word(value: object, what: str) -> str:
 
 
 def _part(value: object, what: str) -> float:
-    number = float(_is(value, (int, float), what))
+    number = _number(value, what)
     if not 0 < number <= 1:
         raise WrongUsage(f"{what} of a rule must lie above 0 and be at most 1, not {number}")
     return number

@@ -75,7 +75,7 @@ def against_gold(
 
 
 def _against(scorer: Scorer, measure: Measure, interaction: Interaction, example: Example) -> Score:
-    from rag.support import without_markers
+    from rag.answers.claims import without_markers
 
     if interaction.answer is None:
         return does_not_apply(scorer, "there is no answer", example)

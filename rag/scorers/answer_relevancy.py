@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.answers.claims import without_markers
 from rag.language import beginnings
 from rag.scorers._applies import answer_of, does_not_apply, scored
-from rag.support import without_markers
 from rag.types import Answer, Embedder, Example, Interaction, Models, Passage, Score, Scorer, Vectors
 
 READ = 48  # tokens of an answer that are compared, at most

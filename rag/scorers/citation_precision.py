@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.answers.claims import claims
 from rag.scorers._applies import does_not_apply, of_answers, scored
-from rag.support import best_span, claims
+from rag.support import best_span
 from rag.types import SUPPORTING, Answer, Example, Interaction, Models, Score, Scorer
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.answers.claims import Claim, claims
 from rag.language import content_stems
 from rag.scorers._applies import does_not_apply, of_answers, scored
-from rag.support import Claim, best_span, claims, judge
+from rag.support import best_span, judge
 from rag.types import Answer, Example, Interaction, Models, Score, Scorer
 
 

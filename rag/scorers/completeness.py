@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.languages.sentences import sentences
+from rag.answers.claims import without_markers
 from rag.language import content_stems
 from rag.scorers._applies import does_not_apply, of_answers, scored
-from rag.support import without_markers
 from rag.types import SUPPORTING, Answer, Example, Interaction, Models, Score, Scorer
 
 _ASKING = r"(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could|should|will|has|have)"

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.answers.claims import claims, without_markers
 from rag.checks.reading import read, together
 from rag.language import beginnings
 from rag.scorers._applies import does_not_apply, of_answers, scored
 from rag.scorers._grounds import BY_WORDS, EMBEDDED, Observed, likely, observe
-from rag.support import claims, most_supporting, states, without_markers
+from rag.support import most_supporting, states
 from rag.types import Answer, Embedder, Example, Interaction, Models, Passage, Score, Scorer
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.answers import templating
+from rag.answers.claims import without_markers
 from rag.answers.injection import disarmed
 from rag.errors import WrongSetting
 from rag.scorers._applies import answer_of, does_not_apply, identifier
-from rag.support import without_markers
 from rag.types import (
     Example,
     GenerationSettings,

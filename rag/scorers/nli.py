@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.errors import ModelNotReady
+from rag.answers.claims import claims
+from rag.errors import ModelNotReady, WrongSetting
 from rag.folders import model_folder
 from rag.language import content_stems
 from rag.scorers._applies import does_not_apply, of_answers, scored
-from rag.support import claims
 from rag.types import Answer, Example, Interaction, Models, Score, Scorer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+VERSION = "2"
 BATCH = 16  # pairs
 
 
@@ -33,8 +34,8 @@ class Entailment:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     entails: int  # the index of the label
+    version: str  # of this metric, and which model says it: another's scores are others
     name: str = "nli"
-    version: str = "2"
 
     def score(
         self, interactions: Sequence[Interaction], examples: Sequence[Example | None] | None = None
@@ -73,8 +74,11 @@ class Entailment:
 def load(models: Models, name: str) -> Scorer:
     """The scorer over the model of a folder, or of the local hub cache.
 
-    Raises ModelNotReady when it is not there, has no safetensors weights, or names no label of entailment.
+    Raises WrongSetting for an empty name; ModelNotReady when it is not there, has no safetensors weights, or names no
+    label of entailment.
     """
+    if not name:
+        raise WrongSetting("write nli:<folder> or nli:owner/name[@revision]")
     folder = model_folder(name, "name the folder of a natural language inference model, or its hub id (owner/name)")
     path, _, revision = name.partition("@") if folder is None else (str(folder), "", "")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -91,7 +95,8 @@ def load(models: Models, name: str) -> Scorer:
             f"the model for entailment {name} cannot be loaded: {type(error).__name__}: {error}; nothing is downloaded "
             "while scoring, so fetch a hub's model first: hf download owner/name"
         ) from error
-    return Entailment(model.eval(), _limited(tokenizer, model), _entailing(name, model.config.id2label))
+    limited, entails = _limited(tokenizer, model), _entailing(name, model.config.id2label)
+    return Entailment(model.eval(), limited, entails, f"{VERSION}/{name}")
 
 
 def _limited(tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel") -> "PreTrainedTokenizerBase":

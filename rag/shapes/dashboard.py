@@ -20,6 +20,8 @@ def dashboard_json(found: "Dashboard") -> Json:
         "since": moment(found.since),
         "until": moment(found.until),
         "step": found.step,
+        "origin": found.counted,
+        "others": found.others,
         "total": figures_json(found.total),
         "over_time": [
             {"since": moment(point.since), "until": moment(point.until), **figures_json(point.figures)}
@@ -82,7 +84,9 @@ def drift_json(found: "Drifted") -> Json:
     """Drift of the questions against the corpus; `drift` is null where there are too few questions to tell."""
     drift = found.drift
     return {
+        "origin": found.counted,
         "questions": found.questions,
+        "others": found.others,
         "read": found.read,
         "measured": found.measured,
         "read_before": found.read_before,
@@ -118,7 +122,9 @@ def drift_json(found: "Drifted") -> Json:
 def topics_json(found: "Topics") -> Json:
     """Questions by topic, the largest first."""
     return {
+        "origin": found.counted,
         "questions": found.questions,
+        "others": found.others,
         "read": found.read,
         "alone": found.alone,
         "topics": [

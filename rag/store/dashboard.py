@@ -1,5 +1,5 @@
-"""The log in figures: what was asked, answered, taken, scored and said in a span of time, by collection, model and
-template.
+"""The log in figures: what was asked, answered, taken, scored and said in a span of time, by collection, model,
+template and whose question it was.
 
 Aggregates over the narrow rows of `interaction_facts`, so that a span costs little even among a million interactions.
 Only how long each stage took stands in the log's own rows: of a span with very many of them an even sample is read.
@@ -9,20 +9,23 @@ Only how long each stage took stands in the log's own rows: of a span with very 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, false, func, or_, select
 
 from rag.store.log.facts import number_at
 from rag.store.tables import feedback, interaction_facts, interactions, log_terms, scores
 
-STAGED = 500  # interactions of a span whose stages are read
+STAGED = 500  # interactions of a span and an origin whose stages are read
 IDS = 500  # of a condition
 
+Counted = Literal["human", "synthetic", "generated", "all"]
+"""Whose questions count: those of this origin that replay no other one; all: whatever is in the log."""
+
 _facts = interaction_facts.c
-_TERMS = (_facts.collection_term_id, _facts.model_id, _facts.template_id)
+_KEY = (_facts.collection_term_id, _facts.model_id, _facts.template_id, _facts.origin_id, _facts.replay)
 
 
 class Group(NamedTuple):
@@ -31,6 +34,8 @@ class Group(NamedTuple):
     collection: str
     model: str
     template: str
+    origin: str
+    replay: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +81,36 @@ def tallies(connection: Connection, tenant_id: int, since: datetime, until: date
     slots, others = _score_names(connection, tenant_id)
     users = _users(connection, here)
     sums = _sums(connection, here, slots)
-    taken = _taken(connection, here, sum(one.questions for one in sums.values()))
+    taken = _taken(connection, here, {key: one.questions for key, one in sums.items()})
     more = _judged(connection, here, others) if others else {}
     return {
-        Group(*(names[term] for term in terms)): replace(
-            one, users=users[terms], taken=taken[terms], scores={**one.scores, **more.get(terms, {})}
-        )
-        for terms, one in sums.items()
+        _group(key, names): replace(one, users=users[key], taken=taken[key], scores={**one.scores, **more.get(key, {})})
+        for key, one in sums.items()
     }
 
 
-Terms = tuple[int, int, int]  # as in _TERMS
+_Key = tuple[int, int, int, int, bool]
+"""A group as the database knows it: by the columns of _KEY."""
+
+
+def _keyed(row: Sequence[Any]) -> tuple[_Key, Sequence[Any]]:
+    """Whose row of the database this is, and what stands behind the columns of _KEY."""
+    collection, model, template, origin, replay, *told = row
+    return (collection, model, template, origin, replay), told
+
+
+def _group(key: _Key, names: Mapping[int, str]) -> Group:
+    collection, model, template, origin, replay = key
+    return Group(names[collection], names[model], names[template], names[origin], replay)
+
+
+def _origin(key: _Key) -> tuple[int, bool]:
+    """Whose questions a group has."""
+    return key[-2], key[-1]
 
 
 def _names(connection: Connection, tenant_id: int) -> dict[int, str]:
-    wanted = ("collection", "model", "template")
+    wanted = ("collection", "model", "template", "origin")
     rows = connection.execute(
         select(log_terms.c.id, log_terms.c.value).where(
             log_terms.c.tenant_id == tenant_id, log_terms.c.field.in_(wanted)
@@ -109,7 +129,7 @@ def _score_names(connection: Connection, tenant_id: int) -> tuple[dict[str, int]
     return {name: slot for name, slot in rows if slot is not None}, [name for name, slot in rows if slot is None]
 
 
-def _sums(connection: Connection, here: Sequence[ColumnElement[bool]], slots: Mapping[str, int]) -> dict[Terms, Tally]:
+def _sums(connection: Connection, here: Sequence[ColumnElement[bool]], slots: Mapping[str, int]) -> dict[_Key, Tally]:
     """Everything that can be added up."""
 
     def counted(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -118,7 +138,7 @@ def _sums(connection: Connection, here: Sequence[ColumnElement[bool]], slots: Ma
     values = [_facts[f"score_{slot}"] for slot in slots.values()]
     rows = connection.execute(
         select(
-            *_TERMS,
+            *_KEY,
             func.count(),
             counted(_facts.abstained),
             counted(_facts.failed),
@@ -129,78 +149,88 @@ def _sums(connection: Connection, here: Sequence[ColumnElement[bool]], slots: Ma
             *(of for value in values for of in (func.count(value), func.sum(value), func.sum(value * value))),
         )
         .where(*here)
-        .group_by(*_TERMS)
+        .group_by(*_KEY)
     )
     nobody = np.empty(0, dtype=np.int64)
     found = {}
     for row in rows:
-        judged = {name: Sum(*row[10 + 3 * at : 13 + 3 * at]) for at, name in enumerate(slots) if row[10 + 3 * at]}
-        found[row[0], row[1], row[2]] = Tally(
-            row[3], row[4], row[5], row[6], row[7], row[8], row[9], nobody, {}, judged
-        )
+        key, told = _keyed(row)
+        judged = {name: Sum(*told[7 + 3 * at : 10 + 3 * at]) for at, name in enumerate(slots) if told[7 + 3 * at]}
+        questions, refused, failed, asked_in, answered_in, good, bad = told[:7]
+        found[key] = Tally(questions, refused, failed, asked_in, answered_in, good, bad, nobody, {}, judged)
     return found
 
 
-def _users(connection: Connection, here: Sequence[ColumnElement[bool]]) -> dict[Terms, NDArray[np.int64]]:
-    found: dict[Terms, list[int]] = {}
-    for *terms, user in connection.execute(select(*_TERMS, _facts.user_id).where(*here).distinct()):
-        found.setdefault((terms[0], terms[1], terms[2]), []).append(user)
-    return {terms: np.array(users, dtype=np.int64) for terms, users in found.items()}
+def _users(connection: Connection, here: Sequence[ColumnElement[bool]]) -> dict[_Key, NDArray[np.int64]]:
+    found: dict[_Key, list[int]] = {}
+    for row in connection.execute(select(*_KEY, _facts.user_id).where(*here).distinct()):
+        key, (user,) = _keyed(row)
+        found.setdefault(key, []).append(user)
+    return {key: np.array(users, dtype=np.int64) for key, users in found.items()}
 
 
 def _taken(
-    connection: Connection, here: Sequence[ColumnElement[bool]], questions: int
-) -> dict[Terms, dict[str, Taken]]:
-    """How long stages took: "total" of every interaction, the others of every `each`-th in the order of the log."""
-    totals: dict[Terms, list[float]] = {}
-    for *terms, total in connection.execute(select(*_TERMS, _facts.total_ms).where(*here)):
-        totals.setdefault((terms[0], terms[1], terms[2]), []).append(total)
-    each = max(1, -(-questions // STAGED))
-    numbered = (
-        select(*_TERMS, _facts.interaction_id, func.row_number().over(order_by=_facts.number).label("at"))
-        .where(*here)
-        .subquery()
-    )
+    connection: Connection, here: Sequence[ColumnElement[bool]], questions: Mapping[_Key, int]
+) -> dict[_Key, dict[str, Taken]]:
+    """How long stages took: "total" of every interaction, the others of every `each`-th of an origin in the order of
+    the log, so that many questions of one origin leave no few of another out."""
+    totals: dict[_Key, list[float]] = {}
+    for row in connection.execute(select(*_KEY, _facts.total_ms).where(*here)):
+        key, (total,) = _keyed(row)
+        totals.setdefault(key, []).append(total)
+    counts: dict[tuple[int, bool], int] = {}
+    for key, count in questions.items():
+        counts[_origin(key)] = counts.get(_origin(key), 0) + count
+    each = {origin: max(1, -(-count // STAGED)) for origin, count in counts.items()}
+    place = func.row_number().over(partition_by=(_facts.origin_id, _facts.replay), order_by=_facts.number)
+    numbered = select(*_KEY, _facts.interaction_id, place.label("at")).where(*here).subquery()
+    columns = numbered.c
+    chosen = [
+        and_(columns.origin_id == origin_id, columns.replay.is_(replay), columns.at % step == 0)
+        for (origin_id, replay), step in each.items()
+    ]
     rows = connection.execute(
-        select(numbered.c[0], numbered.c[1], numbered.c[2], interactions.c.timings_ms)
-        .join(interactions, interactions.c.id == numbered.c.interaction_id)
-        .where(numbered.c.at % each == 0)
+        select(*(columns[one.name] for one in _KEY), interactions.c.timings_ms)
+        .join(interactions, interactions.c.id == columns.interaction_id)
+        .where(or_(false(), *chosen))
     )
-    stages: dict[Terms, dict[str, list[float]]] = {}
-    for *terms, timings in rows:
-        mine = stages.setdefault((terms[0], terms[1], terms[2]), {})
+    stages: dict[_Key, dict[str, list[float]]] = {}
+    for timed in rows:
+        key, (timings,) = _keyed(timed)
+        mine = stages.setdefault(key, {})
         for stage, taken in timings.items():
             if stage != "total":
                 mine.setdefault(stage, []).append(taken)
     return {
-        terms: {
+        key: {
             "total": Taken(np.array(total), 1),
-            **{stage: Taken(np.array(values), each) for stage, values in stages.get(terms, {}).items()},
+            **{stage: Taken(np.array(values), each[_origin(key)]) for stage, values in stages.get(key, {}).items()},
         }
-        for terms, total in totals.items()
+        for key, total in totals.items()
     }
 
 
 def _judged(
     connection: Connection, here: Sequence[ColumnElement[bool]], names: Sequence[str]
-) -> dict[Terms, dict[str, Sum]]:
+) -> dict[_Key, dict[str, Sum]]:
     """The newest values of scores that have no column among the facts."""
     newest = (
-        select(func.max(scores.c.id).label("id"), *_TERMS)
+        select(func.max(scores.c.id).label("id"), *_KEY)
         .join(interaction_facts, _facts.interaction_id == scores.c.interaction_id)
         .where(*here, scores.c.name.in_(names), scores.c.value.is_not(None))
-        .group_by(*_TERMS, scores.c.interaction_id, scores.c.name)
+        .group_by(*_KEY, scores.c.interaction_id, scores.c.name)
         .subquery()
     )
-    terms, value = (newest.c[1], newest.c[2], newest.c[3]), scores.c.value
+    grouped, value = [newest.c[one.name] for one in _KEY], scores.c.value
     rows = connection.execute(
-        select(*terms, scores.c.name, func.count(value), func.sum(value), func.sum(value * value))
+        select(*grouped, scores.c.name, func.count(value), func.sum(value), func.sum(value * value))
         .join(scores, scores.c.id == newest.c.id)
-        .group_by(*terms, scores.c.name)
+        .group_by(*grouped, scores.c.name)
     )
-    found: dict[Terms, dict[str, Sum]] = {}
+    found: dict[_Key, dict[str, Sum]] = {}
     for row in rows:
-        found.setdefault((row[0], row[1], row[2]), {})[row[3]] = Sum(*row[4:])
+        key, (name, *told) = _keyed(row)
+        found.setdefault(key, {})[name] = Sum(*told)
     return found
 
 
@@ -282,6 +312,16 @@ def names(connection: Connection, tenant_id: int, most: int = 200) -> dict[str, 
         )
         found[kind] = list(rows)
     return found
+
+
+def asked_by(tenant_id: int, counted: Counted) -> list[ColumnElement[bool]]:
+    """What a row of the facts fulfils whose question counts."""
+    if counted == "all":
+        return []
+    origin = select(log_terms.c.id).where(
+        log_terms.c.tenant_id == tenant_id, log_terms.c.field == "origin", log_terms.c.value == counted
+    )
+    return [_facts.origin_id == origin.scalar_subquery(), _facts.replay.is_(False)]
 
 
 def within(tenant_id: int, since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:

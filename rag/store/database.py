@@ -22,7 +22,7 @@ from rag.store.tables import installation
 
 log = logging.getLogger(__name__)
 
-HEAD = "0011"  # the newest migration; a test keeps it equal to Alembic's head, so that opening needs no Alembic
+HEAD = "0012"  # the newest migration; a test keeps it equal to Alembic's head, so that opening needs no Alembic
 BUSY_TIMEOUT_S = 30.0
 CHECKPOINT_BYTES = 8 * 2**20  # a WAL longer than this is folded into the database by whoever holds the lock
 UNIQUE_VIOLATION = "23505"  # as PostgreSQL calls it

@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from rag.errors import Conflict, NotFound, WrongUsage
 from rag.store.database import now
-from rag.store.tables import evaluation_queries, evaluations
+from rag.store.tables import evaluation_queries, evaluations, interactions
 from rag.types import Metadata
 
 NAME_LENGTH = 120
 FOLDER_LENGTH = 80  # of a folder's part of a name
+MODE_LENGTH = 30  # of the part behind it, which a run file brings along
 AT_ONCE = 200  # rows of an insert
 
 
@@ -120,11 +121,16 @@ def remove(connection: Connection, tenant_id: int, name: str) -> Evaluation:
     return found
 
 
-def holding(connection: Connection, tenant_id: int, query_ids: Sequence[str]) -> list[str]:
-    """The names of the runs that put questions of these ids."""
-    asked = select(evaluation_queries.c.evaluation_id).where(evaluation_queries.c.query_id.in_(query_ids))
-    found = select(evaluations.c.name).where(evaluations.c.tenant_id == tenant_id, evaluations.c.id.in_(asked))
-    return list(connection.scalars(found.order_by(evaluations.c.name)))
+def holding(connection: Connection, tenant_id: int, interaction_ids: Sequence[str]) -> list[str]:
+    """The names of the runs that put questions of these interactions."""
+    rows = connection.execute(
+        select(evaluations.c.name, evaluation_queries.c.query_id)
+        .join(evaluation_queries, evaluation_queries.c.evaluation_id == evaluations.c.id)
+        .join(interactions, interactions.c.id == evaluation_queries.c.query_id)
+        .where(evaluations.c.tenant_id == tenant_id)
+    )
+    wanted = set(interaction_ids)
+    return sorted({row.name for row in rows if row.query_id in wanted})
 
 
 def check_name(name: str) -> None:
@@ -139,9 +145,12 @@ def check_name(name: str) -> None:
 
 
 def free_name(connection: Connection, tenant_id: int, folder: str, mode: str) -> str:
-    """`folder-mode`, with a number behind it where runs have that name."""
-    kept = "".join(c if c.isprintable() and c != "/" else "-" for c in folder).strip()[:FOLDER_LENGTH].strip()
-    base = f"{kept or 'folder'}-{mode}"
+    """`folder-mode`, less what cannot be in a name, with a number behind it where runs have that name."""
+    parts = [
+        "".join(c if c.isprintable() and c != "/" else "-" for c in part).strip()[:length].strip()
+        for part, length in ((folder, FOLDER_LENGTH), (mode, MODE_LENGTH))
+    ]
+    base = f"{parts[0] or 'folder'}-{parts[1] or 'run'}"
     taken = set(connection.scalars(select(evaluations.c.name).where(evaluations.c.tenant_id == tenant_id)))
     number = 1
     while (name := base if number == 1 else f"{base}-{number}") in taken:

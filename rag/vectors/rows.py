@@ -6,11 +6,13 @@ Every other file of an index is small and compared whole.
 """
 
 import os
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import IO
 
 import numpy as np
@@ -23,6 +25,8 @@ FILE = "rows.f32"
 SUMS = "sums.npy"
 MAPPED = 512 << 20  # bytes up to which rows are mapped; above, they are read, so that they never count as resident
 SPILL = 64 << 20  # bytes of new rows kept in memory before they go to a file without a name
+SINGLY = 4_096  # rows read for the first time, each by itself, before all of them are asked for
+AHEAD = 8 << 20  # bytes asked for at once then
 STEP = 8_192  # rows handled at once by whatever passes over all of them
 REMEDY = "it is rebuilt from SQL by the next `rag rebuild` or ingest"
 
@@ -57,6 +61,7 @@ class StoredRows:
         weakref.finalize(self, os.close, self._descriptor)
         if os.fstat(self._descriptor).st_size != size:
             raise ValueError(f"{self._path} has not the {size} bytes of {self.shape[0]} rows of {dim}")
+        self._cold, self._ahead = 0, False
         self._map: Vectors | None = None
         if 0 < size <= MAPPED:
             self._map = np.asarray(np.memmap(self._path, np.float32, "r", shape=self.shape))
@@ -87,10 +92,26 @@ class StoredRows:
             runs = [(rows.reshape(-1), int(places[0]))]
         else:
             runs = [(row, place) for row, place in zip(rows, places.tolist(), strict=True)]
+            self._ask_for(places[~self._read[places]])
         for into, place in runs:
             if os.preadv(self._descriptor, [into.data], place * length) != into.nbytes:
                 raise IndexDamaged(f"{self._path} was cut off; {REMEDY}")
         return rows
+
+    def _ask_for(self, places: Ids) -> None:
+        """Have rows that were never read brought into the system's cache: these all at once, since a disk serves many
+        as fast as one, and, where a process asks question after question, every row behind its back."""
+        if sys.platform != "linux":
+            return
+        length = self.shape[1] * 4
+        for place in places.tolist():
+            os.posix_fadvise(self._descriptor, place * length, length, os.POSIX_FADV_WILLNEED)
+        self._cold += len(places)
+        if self._cold > SINGLY and not self._ahead:
+            self._ahead = True
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            if self.shape[0] * length <= memory // 4:
+                Thread(target=_read_ahead, args=(os.dup(self._descriptor),), name="rag-read-ahead", daemon=True).start()
 
     def _compare(self, places: Ids, rows: Vectors) -> None:
         wrong = sums(rows) != self._sums[places]
@@ -98,6 +119,15 @@ class StoredRows:
             row = int(places[wrong][0])
             raise IndexDamaged(f"{self._path} differs from its checksum in row {row}; {REMEDY}")
         self._read[places] = True
+
+
+def _read_ahead(descriptor: int) -> None:
+    """Have a whole file brought into the system's cache, so many bytes at a time; closes it."""
+    try:
+        for first in range(0, os.fstat(descriptor).st_size, AHEAD):
+            os.posix_fadvise(descriptor, first, AHEAD, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(descriptor)
 
 
 class Spool:

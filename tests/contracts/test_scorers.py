@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sacrebleu import sentence_bleu
 
 from rag import embedders, scorers, support
+from rag.answers.claims import ABSTENTION
 from rag.citations import cite
 from rag.config import DEFAULTS
 from rag.errors import GeneratorFailed, WrongSetting
@@ -19,7 +20,6 @@ from rag.evaluation import references
 from rag.scorers import judge
 from rag.scorers.answer_relevancy import READ
 from rag.scorers.completeness import parts
-from rag.support import ABSTENTION
 from rag.types import (
     Answer,
     CancelToken,

@@ -7,6 +7,12 @@ from pydantic import Field
 
 from rag.api.models import Shape
 
+Counted = Annotated[
+    Literal["human", "synthetic", "generated", "all"],
+    Field(description="whose questions count: of this origin, without replays; all: whatever is in the log"),
+]
+Others = Annotated[int, Field(description="that do not count, of the same period and choice")]
+
 
 class Share(Shape):
     count: int
@@ -55,6 +61,8 @@ class Dashboard(Shape):
     since: datetime
     until: Annotated[datetime, Field(description="not part of it")]
     step: Literal["hour", "day", "week", "month"]
+    origin: Counted
+    others: Others
     total: Figures
     over_time: Annotated[list[FiguresInTime], Field(description="without gaps; the first and last may be cut")]
     by_collection: list[FiguresOf]
@@ -92,7 +100,9 @@ class Drift(Shape):
 
 
 class DriftFound(Shape):
+    origin: Counted
     questions: Annotated[int, Field(description="of the period")]
+    others: Others
     read: Annotated[int, Field(description="of these, an even sample")]
     measured: Annotated[int, Field(description="of these, searched by meaning")]
     read_before: int
@@ -126,7 +136,9 @@ class Topic(Shape):
 
 
 class Topics(Shape):
+    origin: Counted
     questions: Annotated[int, Field(description="that there are")]
+    others: Others
     read: Annotated[int, Field(description="of these, brought together")]
     alone: Annotated[int, Field(description="of these, in no topic of three or more")]
     topics: Annotated[list[Topic], Field(description="the largest first")]

@@ -21,6 +21,7 @@ OUTCOMES: Mapping[str, tuple[bool | None, bool | None]] = {  # abstained, failed
 }
 SAID = ("", "good", "bad", "any", "none")
 REVIEWS = ("", "queued", "reviewed", "none")
+REPLAYS: Mapping[str, bool | None] = {"": None, "no": False, "only": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Asked:
     collection: str = ""
     user: str = ""
     origin: str = ""
+    replays: str = ""
     conversation: str = ""
     since: str = ""
     until: str = ""
@@ -82,6 +84,8 @@ class Asked:
                 ]
             case "review":
                 return {"queued": "waits for review", "reviewed": "reviewed", "none": "not reviewed"}[value]
+            case "replays":
+                return {"no": "no replays", "only": "replays"}[value]
             case "since" | "until":
                 return f"{'from' if name == 'since' else 'before'} {value.replace('T', ' ').removesuffix('Z')} UTC"
             case "confidence_min" | "confidence_max":
@@ -94,6 +98,7 @@ class Asked:
             ("outcome", self.outcome, tuple(OUTCOMES)),
             ("feedback", self.feedback, SAID),
             ("review", self.review, REVIEWS),
+            ("replays", self.replays, tuple(REPLAYS)),
         ):
             if value not in known:
                 raise WrongUsage(f"{name} is one of {', '.join(known[1:])}, not {value[:40]!r}")
@@ -113,6 +118,7 @@ class Asked:
                     "collection": self.collection,
                     "user": self.user,
                     "origin": self.origin,
+                    "replays": REPLAYS[self.replays],
                     "conversation_id": self.conversation,
                     "since": _moment("from", self.since),
                     "until": _moment("before", self.until),
@@ -142,6 +148,7 @@ def of_query(kept: store.Query) -> Asked:
         collection=kept.collection or "",
         user=kept.user or "",
         origin=kept.origin or "",
+        replays=next(name for name, meant in REPLAYS.items() if meant is kept.replays),
         conversation=kept.conversation_id or "",
         since=_typed(kept.since),
         until=_typed(kept.until),

@@ -3,7 +3,7 @@
 The page answers at once with its frame; each part is fetched behind it, so that nothing waits for the slowest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -21,12 +21,19 @@ from rag.insight.drift import ENOUGH, Drift, DriftPoint
 from rag.insight.figures import FIRST, LAST, Chosen, Dashboard, Figures, Point, Step, midnight, of_log, period
 from rag.insight.intervals import Share
 from rag.store import dashboard as store
+from rag.store.dashboard import Counted
 from rag.types import Principal
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 PERIODS = (("1", "Today"), ("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("all", "All"))
 DAYS = "30"
+COUNTED: Mapping[Counted, tuple[str, str]] = {  # whose questions: of the switch, and in a sentence
+    "human": ("Asked by people", "What people asked is counted"),
+    "synthetic": ("Synthetic", "Synthetic questions are counted, as experiments put them"),
+    "generated": ("Generated", "Generated questions are counted"),
+    "all": ("All questions", "All questions are counted, those of experiments and replays too"),
+}
 LINES = 6  # of a chart
 DRAWN_FIRST = ("faithfulness", "answer_relevancy", "context_relevancy")  # scores that are drawn before others
 
@@ -41,13 +48,15 @@ class Asked:
     collection: str = ""
     model: str = ""
     template: str = ""
+    origin: Counted = "human"
 
     def query(self, **changes: str) -> str:
         """The query of an address that asks for this, but for what changes."""
         mine = {name: getattr(self, name) for name in self.__slots__} | changes
+        usual = {"days": DAYS, "origin": "human"}
         if mine["since"] or mine["until"]:
             mine["days"] = ""
-        return query({name: value for name, value in mine.items() if (name, value) != ("days", DAYS)})
+        return query({name: value for name, value in mine.items() if value != usual.get(name)})
 
 
 async def asked(
@@ -57,10 +66,14 @@ async def asked(
     collection: Annotated[str, Query(max_length=1000)] = "",
     model: Annotated[str, Query(max_length=1000)] = "",
     template: Annotated[str, Query(max_length=1000)] = "",
+    origin: Annotated[str, Query(max_length=10)] = "human",
 ) -> Asked:
     if days not in dict(PERIODS):
         raise WrongUsage(f"the dashboard shows {', '.join(key for key, _ in PERIODS)} days, not {days!r}")
-    return Asked("" if since or until else days, since, until, collection, model, template)
+    counted = next((one for one in COUNTED if one == origin), None)
+    if counted is None:
+        raise WrongUsage(f"the dashboard counts {', '.join(COUNTED)}, not {origin!r}")
+    return Asked("" if since or until else days, since, until, collection, model, template, counted)
 
 
 Wanted = Annotated[Asked, Depends(asked)]
@@ -75,7 +88,8 @@ def frame(
     with house.app.database.read() as connection:
         names = store.names(connection, principal.tenant_id)
     board = _board(house, principal.tenant_id, wanted) if whole else {}
-    return page(request, "dashboard.html", asked=wanted, periods=PERIODS, names=names, whole=whole, **board)
+    told = {"asked": wanted, "periods": PERIODS, "origins": COUNTED, "names": names, "whole": whole}
+    return page(request, "dashboard.html", **told, **board)
 
 
 @router.get("/dashboard/figures")
@@ -112,19 +126,22 @@ def _drift(request: Request, house: House, principal: Principal, wanted: Asked) 
     since, until = _period(house, principal.tenant_id, wanted)
     name = wanted.collection or house.app.settings.collection
     before = topics.reference(since, until, None)
-    found = topics.drifted(house.app.database, principal.tenant_id, name, before, since, until)
-    picture = None if found.drift is None else _drift_chart(found.drift, name)
+    found = topics.drifted(house.app.database, principal.tenant_id, name, before, since, until, wanted.origin)
+    picture = None if found.drift is None else _drift_chart(found.drift, name, wanted.origin)
     return page(
         request,
         "_drift.html",
+        asked=wanted,
+        counted=COUNTED[wanted.origin][1],
+        others=found.others,
         found=found,
         picture=picture,
         enough=ENOUGH,
         collection=name,
         before=before,
         since=since,
-        rows=_rows(name, since, until),
-        rows_before=_rows(name, before, since),
+        rows=_rows(name, since, until, wanted.origin),
+        rows_before=_rows(name, before, since, wanted.origin),
     )
 
 
@@ -133,17 +150,20 @@ def _new_topics(request: Request, house: House, principal: Principal, wanted: As
     since, until = _period(house, principal.tenant_id, wanted)
     before = topics.reference(since, until, None)
     opened = house.app.opened(wanted.collection or None, principal.tenant_id)
-    found = topics.new_topics(opened, house.app.question_vectors(), principal, before, since, until)
+    found = topics.new_topics(opened, house.app.question_vectors(), principal, before, since, until, wanted.origin)
     return page(
         request,
         "_topics.html",
+        asked=wanted,
+        counted=COUNTED[wanted.origin][1],
+        others=found.topics.others,
         found=found.topics,
         limit=found.limit,
         older=found.older,
         new=True,
         enough=ENOUGH,
-        rows=_rows(opened.collection.name, since, until),
-        rows_before=_rows(opened.collection.name, before, since),
+        rows=_rows(opened.collection.name, since, until, wanted.origin),
+        rows_before=_rows(opened.collection.name, before, since, wanted.origin),
     )
 
 
@@ -151,11 +171,14 @@ def _unanswered(request: Request, house: House, principal: Principal, wanted: As
     check(principal)
     since, until = _period(house, principal.tenant_id, wanted)
     opened = house.app.opened(wanted.collection or None, principal.tenant_id)
-    found = topics.unanswered(opened, house.app.question_vectors(), principal, since, until)
-    rows = _rows(opened.collection.name, since, until)
+    found = topics.unanswered(opened, house.app.question_vectors(), principal, since, until, wanted.origin)
+    rows = _rows(opened.collection.name, since, until, wanted.origin)
     return page(
         request,
         "_topics.html",
+        asked=wanted,
+        counted=COUNTED[wanted.origin][1],
+        others=found.others,
         found=found,
         limit=None,
         older=0,
@@ -166,10 +189,15 @@ def _unanswered(request: Request, house: House, principal: Principal, wanted: As
     )
 
 
-def _rows(collection: str, since: datetime, until: datetime) -> str:
+def _rows(collection: str, since: datetime, until: datetime, counted: Counted) -> str:
     """Where the log has the questions that were put to a collection in a span of time."""
     span = {"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-    return "/log" + query({"collection": collection, **span})
+    return "/log" + query({"collection": collection, **_asked_by(counted), **span})
+
+
+def _asked_by(counted: Counted) -> dict[str, str]:
+    """What the page Log calls those whose questions count."""
+    return {} if counted == "all" else {"origin": counted, "replays": "no"}
 
 
 def _period(house: House, tenant_id: int, wanted: Asked) -> tuple[datetime, datetime]:
@@ -208,10 +236,12 @@ class Tile:
 
 def _board(house: House, tenant_id: int, wanted: Asked) -> dict[str, object]:
     since, until = _period(house, tenant_id, wanted)
-    chosen = Chosen(wanted.collection or None, wanted.model or None, wanted.template or None)
+    chosen = Chosen(wanted.collection or None, wanted.model or None, wanted.template or None, wanted.origin)
     found = of_log(house.app.spans(), tenant_id, since, until, chosen)
     log = Log(wanted, since, until)
     return {
+        "counted": COUNTED[wanted.origin][1],
+        "others": found.others,
         "found": found,
         "tiles": _tiles(found.total, log),
         "charts": _charts(found, log),
@@ -240,7 +270,7 @@ class Log:
         since, until = (self.since, self.until) if point is None else (point.since, point.until)
         mine = {name: getattr(self.asked, name) for name in ("collection", "model", "template")}
         span = {"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-        return "/log" + query({**mine, **more, **span})
+        return "/log" + query({**mine, **_asked_by(self.asked.origin), **more, **span})
 
 
 def _tiles(total: Figures, log: Log) -> list[Tile]:
@@ -381,11 +411,11 @@ def _scores(found: Dashboard, log: Log, steps: Sequence[str]) -> Chart:
     return lines("scores", "Scores", about, steps, series, score, most=1)
 
 
-def _drift_chart(found: Drift, collection: str) -> Chart:
+def _drift_chart(found: Drift, collection: str, counted: Counted) -> Chart:
     steps = names_of(found.points, found.step)
     values = []
     for point in found.points:
-        href = _rows(collection, point.since, point.until)
+        href = _rows(collection, point.since, point.until, counted)
         out = point.out
         values.append(Value(None, href) if out is None else Value(out.value, href, out.low, out.high))
     about = f"The share of questions out of what was answered before, each {found.step}, with its 95 % interval."

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.support import marked_numbers, markers
+from rag.answers.claims import marked_numbers, markers
 from rag.types import Answer, Citation, Interaction, Passage, Verdict
 
 ORDER: tuple[Verdict, ...] = ("supported", "partly", "contradicted", "unsupported")  # the first that a sentence has

@@ -12,6 +12,7 @@ from rag.errors import NotPermitted
 from rag.insight import topics
 from rag.insight.figures import Chosen, of_log, period
 from rag.shapes.dashboard import dashboard_json, drift_json, new_topics_json, topics_json
+from rag.store.dashboard import Counted
 from rag.types import Principal
 
 router = APIRouter(tags=["dashboard"], route_class=StrictRoute)
@@ -20,6 +21,9 @@ Since = Annotated[datetime | None, Query(description="from this moment on; else 
 Until = Annotated[datetime | None, Query(description="before this moment; else the end of today")]
 Before = Annotated[datetime | None, Query(description="begin of the reference period, which ends at `since`")]
 Name = Annotated[str | None, Query(max_length=1000)]
+Origin = Annotated[
+    Counted, Query(description="whose questions count: of this origin, without replays; all: whatever is in the log")
+]
 
 
 @router.get("/api/dashboard", response_model=Dashboard, responses=documented(400, 403, 422))
@@ -31,12 +35,13 @@ def figures(
     collection: Name = None,
     model: Name = None,
     template: Name = None,
+    origin: Origin = "human",
 ) -> Json:
     """Questions, users, refusals, failures, tokens, latency by stage, scores and ratings: as a whole, over time, by
     collection, model and template. Not for tokens bound to labels."""
     check(principal)
     begin, end = period(utc(since), utc(until))
-    found = of_log(house.app.spans(), principal.tenant_id, begin, end, Chosen(collection, model, template))
+    found = of_log(house.app.spans(), principal.tenant_id, begin, end, Chosen(collection, model, template, origin))
     return Json(dashboard_json(found))
 
 
@@ -48,6 +53,7 @@ def drift(
     until: Until = None,
     before: Before = None,
     collection: Name = None,
+    origin: Origin = "human",
 ) -> Json:
     """The share of questions whose nearest passage is farther than those of the reference period that were answered,
     in both periods and over time. Not for tokens bound to labels."""
@@ -55,7 +61,8 @@ def drift(
     begin, end = period(utc(since), utc(until))
     name = collection or house.app.settings.collection
     earlier = topics.reference(begin, end, utc(before))
-    return Json(drift_json(topics.drifted(house.app.database, principal.tenant_id, name, earlier, begin, end)))
+    found = topics.drifted(house.app.database, principal.tenant_id, name, earlier, begin, end, origin)
+    return Json(drift_json(found))
 
 
 @router.get("/api/dashboard/topics", response_model=NewTopics, responses=documented(400, 403, 404, 422, 503))
@@ -66,26 +73,33 @@ def new_topics(
     until: Until = None,
     before: Before = None,
     collection: Name = None,
+    origin: Origin = "human",
 ) -> Json:
     """Topics of questions that are far from every question of the reference period. Not for tokens bound to labels."""
     check(principal)
     begin, end = period(utc(since), utc(until))
     earlier = topics.reference(begin, end, utc(before))
     opened = house.app.opened(collection, principal.tenant_id)
-    found = topics.new_topics(opened, house.app.question_vectors(), principal, earlier, begin, end)
+    found = topics.new_topics(opened, house.app.question_vectors(), principal, earlier, begin, end, origin)
     return Json(new_topics_json(found))
 
 
 @router.get("/api/dashboard/unanswered", response_model=Topics, responses=documented(400, 403, 404, 422, 503))
 def unanswered(
-    house: TheHouse, principal: Asker, since: Since = None, until: Until = None, collection: Name = None
+    house: TheHouse,
+    principal: Asker,
+    since: Since = None,
+    until: Until = None,
+    collection: Name = None,
+    origin: Origin = "human",
 ) -> Json:
     """What to write next: the questions that were refused, rated bad, or whose faithfulness is below 0.5, by topic. Not
     for tokens bound to labels."""
     check(principal)
     begin, end = period(utc(since), utc(until))
     opened = house.app.opened(collection, principal.tenant_id)
-    return Json(topics_json(topics.unanswered(opened, house.app.question_vectors(), principal, begin, end)))
+    found = topics.unanswered(opened, house.app.question_vectors(), principal, begin, end, origin)
+    return Json(topics_json(found))
 
 
 def check(principal: Principal) -> None:

@@ -22,9 +22,10 @@ def token_ids(name: str, tokenizer: "PreTrainedTokenizerBase", messages: Sequenc
 
 
 def _disarmed(tokenizer: "PreTrainedTokenizerBase", content: str) -> str:
-    """The content without the model's control tokens: a passage must not be able to end its own message."""
+    """The content without the model's control tokens: a passage must not be able to end its own message. Runs of blanks
+    and line breaks, which are tokens of many models, control nothing."""
     for token in sorted(tokenizer.all_special_tokens + list(tokenizer.get_added_vocab()), key=len):
-        if len(token) > 1 and token in content:
+        if len(token) > 1 and token.strip() and token in content:
             content = content.replace(token, f"{token[0]} {token[1:]}")
     return content
 

@@ -139,7 +139,7 @@ class Speech:
         if not self._stops.found:
             self._tell(self._stops.rest(self._spoken.end()))
         self.events.put(Usage(len(self.prompt), len(self._told)))
-        self.events.put(Finish(reason))
+        self.events.put(Finish(reason, at_stop=self._stops.found))
         self.finished = True
 
     def fail(self, error: Exception) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, true
 
 from rag.errors import NotFound
-from rag.store.dashboard import IDS, within
+from rag.store.dashboard import IDS, Counted, asked_by, within
 from rag.store.tables import interaction_facts, interaction_passages, interactions, log_terms
 
 _facts = interaction_facts.c
@@ -28,20 +28,37 @@ class Question:
     low: bool  # its score was low
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some of the questions that were looked for."""
+
+    questions: Sequence[Question]
+    count: int  # that there are
+    others: int  # that there are besides, and that do not count
+
+
 def sample(
-    connection: Connection, tenant_id: int, collection: str, since: datetime, until: datetime, limit: int
-) -> tuple[list[Question], int]:
-    """At most about `limit` questions of a collection, every n-th in the order of the log, and how many there are."""
+    connection: Connection,
+    tenant_id: int,
+    collection: str,
+    since: datetime,
+    until: datetime,
+    *,
+    counted: Counted,
+    limit: int,
+) -> Found:
+    """At most about `limit` questions of a collection, every n-th in the order of the log."""
     here = (*within(tenant_id, since, until), _facts.collection_term_id == _term(connection, tenant_id, collection))
-    count = int(connection.scalar(select(func.count(_facts.number)).where(*here)) or 0)
+    mine = asked_by(tenant_id, counted)
+    count, others = _counts(connection, here, mine)
     numbered = (
         select(_facts.interaction_id, func.row_number().over(order_by=_facts.number).label("at"))
-        .where(*here)
+        .where(*here, *mine)
         .subquery()
     )
     each = max(1, -(-count // limit))
     chosen = connection.scalars(select(numbered.c.interaction_id).where(numbered.c.at % each == 0)).all()
-    return _questions(connection, chosen, frozenset()), count
+    return Found(_questions(connection, chosen, frozenset()), count, others)
 
 
 def unanswered(
@@ -51,12 +68,13 @@ def unanswered(
     since: datetime,
     until: datetime,
     *,
+    counted: Counted,
     score: str,
     below: float,
     limit: int,
-) -> tuple[list[Question], int]:
-    """The newest `limit` questions that were refused, were rated bad, or have a low score, the newest first; and how
-    many there are. A score that nobody gave is not low; what failed is no matter of the documents."""
+) -> Found:
+    """The newest `limit` questions that were refused, were rated bad, or have a low score, the newest first. A score
+    that nobody gave is not low; what failed is no matter of the documents."""
     slot = connection.scalar(
         select(log_terms.c.slot).where(
             log_terms.c.tenant_id == tenant_id, log_terms.c.field == "score", log_terms.c.value == score
@@ -68,12 +86,22 @@ def unanswered(
         _facts.collection_term_id == _term(connection, tenant_id, collection),
         or_(_facts.abstained, _facts.bad > 0, *low),
     )
-    count = int(connection.scalar(select(func.count(_facts.number)).where(*here)) or 0)
-    newest = select(_facts.interaction_id, *low).where(*here).order_by(_facts.number.desc()).limit(limit)
+    mine = asked_by(tenant_id, counted)
+    count, others = _counts(connection, here, mine)
+    newest = select(_facts.interaction_id, *low).where(*here, *mine).order_by(_facts.number.desc()).limit(limit)
     rows = connection.execute(newest).all()
     marked = frozenset(row[0] for row in rows if low and row[1])
     found = {one.id: one for one in _questions(connection, [row[0] for row in rows], marked)}
-    return [found[row[0]] for row in rows], count
+    return Found([found[row[0]] for row in rows], count, others)
+
+
+def _counts(
+    connection: Connection, here: Sequence[ColumnElement[bool]], mine: Sequence[ColumnElement[bool]]
+) -> tuple[int, int]:
+    """How many rows are here and count, and how many others are."""
+    counts = func.count(case((and_(true(), *mine), 1)))
+    every, mine_too = connection.execute(select(func.count(_facts.number), counts).where(*here)).one()
+    return mine_too, every - mine_too
 
 
 def nearest(connection: Connection, interaction_ids: Sequence[str]) -> Mapping[str, float]:

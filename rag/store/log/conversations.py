@@ -10,11 +10,11 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from rag.answers.claims import ABSTENTION
 from rag.answers.conversation import Turn
 from rag.errors import NotFound, WrongUsage
 from rag.store.database import now
 from rag.store.tables import conversations, interaction_passages, interactions
-from rag.support import ABSTENTION
 from rag.types import Interaction, Principal, TurnKind
 
 ROOT = "root"  # as a parent: before the first turn

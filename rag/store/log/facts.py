@@ -205,7 +205,8 @@ def asked(tenant_id: int, query: Query, names: Names, inside: Span) -> list[Cond
     if query.conversation_id is not None:
         turns = select(interactions.c.id).where(interactions.c.conversation_id == query.conversation_id)
         found.append(listed(facts.interaction_id.in_(turns)))
-    for column, wanted in ((facts.abstained, query.abstained), (facts.failed, query.failed)):
+    flags = ((facts.abstained, query.abstained), (facts.failed, query.failed), (facts.replay, query.replays))
+    for column, wanted in flags:
         if wanted is not None:
             found.append(listed(column.is_(True)) if wanted else Condition(column.is_(False)))
     if (query.confidence_min, query.confidence_max) != (None, None):

@@ -78,7 +78,7 @@ def _with_replays(connection: Connection, ids: Sequence[str]) -> list[str]:
 def told(connection: Connection, tenant_id: int, ids: Sequence[str]) -> Forgotten:
     """What forgetting these interactions takes away, and where it stays."""
     found = said = reviewed = 0
-    holding, runs = dict[str, None](), dict[str, None]()
+    holding: dict[str, None] = {}
     oldest: datetime | None = None
     newest: datetime | None = None
     for begin in range(0, len(ids), BATCH):
@@ -94,8 +94,8 @@ def told(connection: Connection, tenant_id: int, ids: Sequence[str]) -> Forgotte
         said += connection.scalar(select(func.count()).where(feedback.c.interaction_id.in_(some))) or 0
         reviewed += connection.scalar(select(func.count()).where(reviews.c.interaction_id.in_(some))) or 0
         holding |= dict.fromkeys(datasets.holding(connection, tenant_id, some))
-        runs |= dict.fromkeys(evaluations.holding(connection, tenant_id, some))
-    return Forgotten(found, said, reviewed, oldest, newest, tuple(sorted(holding)), tuple(sorted(runs)))
+    runs = tuple(evaluations.holding(connection, tenant_id, ids))
+    return Forgotten(found, said, reviewed, oldest, newest, tuple(sorted(holding)), runs)
 
 
 def erase(database: Database, tenant_id: int, ids: Sequence[str], *, actor: str, asked: Query) -> int:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.support import ABSTENTION, MARKER
+from rag.answers.claims import ABSTENTION, MARKER
 from rag.types import Message, Passage
 
 FORM = 1  # of what is kept

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from math import inf, isfinite
 from typing import Literal, get_args
 
 from rag.errors import WrongUsage
@@ -42,9 +43,18 @@ class Query:
     confidence_max: float | None = None
     abstained: bool | None = None
     failed: bool | None = None
+    replays: bool | None = None  # of what was logged before; None: both these and what was asked
     feedback: Said | None = None
     review_state: ReviewState | None = None
     tags: tuple[str, ...] = ()  # all of them
+
+    def __post_init__(self) -> None:
+        """Raise WrongUsage for a bound that is no number: nothing lies beyond it, and no JSON can keep it."""
+        bounds = [("confidence", bound) for bound in (self.confidence_min, self.confidence_max)]
+        bounds += [(each.name, bound) for each in self.scores for bound in (each.least, each.most)]
+        for name, bound in bounds:
+            if bound is not None and not isfinite(bound):
+                raise WrongUsage(f"a bound of {name} is a finite number, not {bound}")
 
 
 _RANGE = re.compile(r"(.+):(-?[\d.]+)?\.\.(-?[\d.]+)?")
@@ -113,10 +123,10 @@ def _value(name: str, value: object) -> object:
             return tuple(_range(each) for each in value)
         case ("tags", list()) if all(isinstance(each, str) for each in value):
             return tuple(value)
-        case ("abstained" | "failed", bool()):
+        case ("abstained" | "failed" | "replays", bool()):
             return value
         case ("confidence_min" | "confidence_max", int() | float()) if not isinstance(value, bool):
-            return float(value)
+            return _number(value)
         case ("feedback" | "review_state", str()) if value in choices[name]:
             return value
         case ("text" | "model" | "template" | "user" | "origin" | "conversation_id" | "collection", str()):
@@ -134,4 +144,11 @@ def _range(told: object) -> ScoreRange:
     bounds = [told.get("least"), told.get("most")]
     if not all(bound is None or (isinstance(bound, int | float) and not isinstance(bound, bool)) for bound in bounds):
         raise WrongUsage(f"the bounds of {told['name']} are numbers, not {bounds}")
-    return ScoreRange(told["name"], *(None if bound is None else float(bound) for bound in bounds))
+    return ScoreRange(told["name"], *(None if bound is None else _number(bound) for bound in bounds))
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of JSON may be as long as it likes
+        return inf

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Executable, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.errors import WrongUsage
+from rag.rankings.arrays import columns
 from rag.store.database import Database, now
 from rag.store.log import prompts
 from rag.store.log.conversations import linked
@@ -70,7 +71,7 @@ def record(connection: Connection, database: Database, entry: Interaction, colle
             "finish_reason": None if answer is None else answer.finish_reason,
             "error": entry.error,
             "citations": [] if answer is None else [citation_json(one, entry.passages) for one in answer.citations],
-            "candidates": [[hit.chunk_id, hit.score, parts_json(hit.parts)] for hit in entry.candidates],
+            "candidates": columns(entry.candidates),
             "model": entry.model,
             "revision": entry.revision,
             "template": entry.template,

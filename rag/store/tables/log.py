@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -154,6 +155,7 @@ interaction_facts = Table(
     Column("review_id", Integer),
     Column("abstained", Boolean),
     Column("failed", Boolean, nullable=False),
+    Column("replay", Boolean, nullable=False, server_default=false()),  # it runs another one again
     Column("said", Integer, nullable=False, server_default="0"),  # how often feedback was given
     Column("good", Integer, nullable=False, server_default="0"),  # … with the rating 1
     Column("bad", Integer, nullable=False, server_default="0"),  # … with the rating -1
@@ -180,6 +182,7 @@ interaction_facts = Table(
             ("review_id", "review_id IS NOT NULL"),
             ("abstained", "abstained IS true"),
             ("failed", "failed IS true"),
+            ("replay", "replay IS true"),
             ("said", "said > 0"),
             ("good", "good > 0"),
             ("bad", "bad > 0"),

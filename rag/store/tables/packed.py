@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Dialect, LargeBinary, TypeDecorator
 
+from rag.rankings.arrays import Columns, columns
+from rag.types import Hit, Part
+
 Stages = Mapping[str, Sequence[float]]  # by stage: rank and score
 Ranked = Sequence[tuple[int, float, Stages] | list[Any]]  # chunk id, score, stages; lists where JSON wrote them
 VERSION = 1
@@ -43,23 +46,25 @@ def unpacked_stages(raw: bytes) -> dict[str, list[float]]:
     return found
 
 
-def packed_ranking(hits: Ranked) -> bytes | None:
+def packed_ranking(hits: Ranked | Columns) -> bytes | None:
     """A ranking; None where it is empty."""
-    if not hits:
+    if not len(hits):
         return None
-    names: list[str] = []
-    for hit in hits:
-        names += [name for name in hit[2] if name not in names]
+    held = hits if isinstance(hits, Columns) else _columns(hits)
+    names = [name for name, (ranks, _) in held.parts.items() if ranks.any()]
     if len(names) > 32:
         raise ValueError(f"a ranking has 32 stages at most, not {len(names)}")
-    marks = [sum(1 << i for i, name in enumerate(names) if name in hit[2]) for hit in hits]
-    columns = [_column([hit[0] for hit in hits], "<i8"), _column([hit[1] for hit in hits], "<f8")]
-    columns.append(_column(marks, "<u4"))
-    for name in names:
-        told = [hit[2][name] for hit in hits if name in hit[2]]
-        columns += [_column([each[0] for each in told], "<u4"), _column([each[1] for each in told], "<f8")]
+    marks = np.zeros(len(held), np.uint32)
+    stages = b""
+    for i, name in enumerate(names):
+        ranks, scores = held.parts[name]
+        having = ranks > 0
+        marks |= having.astype(np.uint32) << np.uint32(i)
+        stages += _column(ranks[having], "<u4") + _column(scores[having], "<f8")
     head = "\n".join(names).encode()
-    return bytes([VERSION]) + zlib.compress(struct.pack("<II", len(hits), len(head)) + head + b"".join(columns), 6)
+    told = struct.pack("<II", len(held), len(head)) + head
+    told += _column(held.ids, "<i8") + _column(held.scores, "<f8") + _column(marks, "<u4") + stages
+    return bytes([VERSION]) + zlib.compress(told, 6)
 
 
 def unpacked_ranking(raw: bytes | None) -> list[list[Any]]:
@@ -89,9 +94,13 @@ def unpacked_ranking(raw: bytes | None) -> list[list[Any]]:
     return [[key, score, told] for key, score, told in zip(ids, scores, stages, strict=True)]
 
 
-def _column(values: Sequence[float], kind: str) -> bytes:
+def _columns(hits: Ranked) -> Columns:
+    return columns([Hit(key, score, {name: Part(*part) for name, part in told.items()}) for key, score, told in hits])
+
+
+def _column(values: NDArray[np.generic], kind: str) -> bytes:
     """The bytes of all values, those of one place next to each other."""
-    array: NDArray[np.generic] = np.asarray(values, dtype=kind)
+    array = np.ascontiguousarray(values, dtype=kind)
     return array.view(np.uint8).reshape(len(values), -1).T.tobytes()
 
 
@@ -106,7 +115,7 @@ class PackedRanking(TypeDecorator[Ranked]):
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: Ranked | None, dialect: Dialect) -> bytes | None:
+    def process_bind_param(self, value: Ranked | Columns | None, dialect: Dialect) -> bytes | None:
         return None if value is None else packed_ranking(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> list[list[Any]]:

@@ -69,7 +69,10 @@ def export(
 def _scrubbed(corpus: Iterable[beir.Document], version: Version) -> Iterator[beir.Document]:
     """The documents without the kinds of personal data that the version is without."""
     asked = version.query.get("scrub")
-    without = kinds(",".join(asked)) if isinstance(asked, list) and asked else ()
+    if not isinstance(asked, list) or not asked:
+        yield from corpus
+        return
+    without = kinds(",".join(asked))
     for document in corpus:
         scrub = Scrubber(without).scrub
-        yield replace(document, title=scrub(document.title), text=scrub(document.text)) if without else document
+        yield replace(document, title=scrub(document.title), text=scrub(document.text))

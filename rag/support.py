@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from rag.checks import amounts, dates, names, negation
+from rag.checks import amounts, dates, exchanges, names, negation
 from rag.checks.negation import without_prefix
 from rag.checks.reading import Reading, Together, key, read
 from rag.checks.short_forms import stands_for
@@ -125,6 +125,8 @@ def _checked(ours: Reading, theirs: Reading | Together, held: Set[str]) -> tuple
         told.append(names.compare(ours.names, theirs.names, ours.following, held, spelled, lambda: theirs.forms))
     conflicts = [reason for found, _ in told for reason in found]
     gaps = [reason for _, found in told for reason in found]
+    if not conflicts and not gaps:
+        conflicts = exchanges.compare(ours, theirs)
     return [*conflicts, *negation.compare(ours.clauses, theirs.clauses, theirs.keys, held)], gaps
 
 

@@ -74,11 +74,52 @@ AMOUNTS = "It needs {} to run."
         ("5x10^{-6} metres", "5 × 10⁻⁶ metres", "5 metres", "number"),
         ("10⁶ rows", "10**6 rows", "10⁵ rows", "number"),
         ("2^32 rows", "4,294,967,296 rows", "2^16 rows", "number"),
+        ("from 5 to 10 million", "from 5 million to 10 million", "from 5 million to 12 million", "number"),
     ],
 )
 def test_amounts(text: str, same: str, other: str, kind: str) -> None:
     assert kinds(AMOUNTS.format(same), AMOUNTS.format(text)) == set()
     assert kind in kinds(AMOUNTS.format(other), AMOUNTS.format(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "exchanged", "same"),
+    [
+        (
+            "Profits rose from 5 to 10 million.",
+            "Profits rose from 10 to 5 million.",
+            "Profits: up from 5 to 10 million.",
+        ),
+        ("It holds 5 dogs and 12 cats.", "It holds 12 dogs and 5 cats.", "12 cats and 5 dogs are what it holds."),
+        (
+            "Anna scored 5 goals. Bob scored 12 goals.",
+            "Anna scored 12 goals and Bob scored 5.",
+            "Bob scored 12 goals and Anna scored 5.",
+        ),
+        (
+            "The mill opened in 1990 and closed in 2004.",
+            "The mill opened in 2004 and closed in 1990.",
+            "The mill closed in 2004; it had opened in 1990.",
+        ),
+        (
+            "The dose is 5 mg at night and 10 mg in the morning.",
+            "The dose is 10 mg at night and 5 mg in the morning.",
+            "In the morning the dose is 10 mg and at night 5 mg.",
+        ),
+        (
+            "Class one has 5 boys and 12 girls. Class two has 12 boys and 5 girls.",
+            "",
+            "Class two has 12 boys and 5 girls.",
+        ),
+        ("North and south were 5 and 12 respectively.", "", "South and north were 12 and 5 respectively."),
+    ],
+)
+def test_facts_that_have_changed_places(text: str, exchanged: str, same: str) -> None:
+    assert judge(same, text).verdict != "contradicted", judge(same, text).reasons
+    assert judge(text, text).verdict == "supported"
+    if exchanged:
+        told = judge(exchanged, text)
+        assert told.verdict == "contradicted" and "where the text has" in told.reasons[0].text
 
 
 def test_reasons_are_written_in_the_words_that_stand_there() -> None:

@@ -204,7 +204,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, bounds in (
         (search, {"WINDOW": 3, "WIDER": 6}),
         (in_sqlite, {"SPOKEN": 1, "SEVERAL": 3, "ALIKE": 2}),
-        (in_postgresql, {"FEW": 2, "HEARD": 2, "SOME": 1, "NEXT": 2}),
+        (in_postgresql, {"FEW": 2, "HEARD": 2, "SOME": 1, "NEXT": 2, "WALKED": 2}),
     ):
         for name, value in bounds.items():
             monkeypatch.setattr(module, name, value)

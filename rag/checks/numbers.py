@@ -23,7 +23,8 @@ _HEDGES = frozenset(
         about around approximately approx roughly nearly almost circa ca etwa rund ungefähr environ unos cerca
     """)
 )
-_JOINING = frozenset(("-", "–", "—", "to", "and", "or", "bis", "à", "a", "e", "et", "und", "y", "tot"))
+_RANGING = frozenset(("-", "–", "—", "to", "or", "bis", "à", "a", "tot"))
+_JOINING = _RANGING | {"and", "e", "et", "und", "y"}
 _NUMERAL = re.compile(
     rf"(?<![\w.,])(?:[vV](?=\d))?(?P<sign>(?<!\S)[-−](?=\d)|~|≈)?(?:(?P<money>US\$|[{SYMBOLS}])\s?)?"
     r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|"
@@ -72,8 +73,18 @@ def quantities(text: str) -> list[Quantity]:
         one, following = found[i], found[i + 1]
         between = text[one.end : following.start].strip().lower()
         if following.units and not one.units and not one.noun and between in _JOINING and not one.ordinal:
-            found[i] = replace(one, units=following.units)
+            found[i] = one = replace(one, units=following.units)
+        if between in _RANGING and one.value.is_integer() and (scale := _named_scale(text, following)) > one.value:
+            found[i] = replace(one, others=(*one.others, one.value * scale))  # 5 to 10 million
     return found
+
+
+def _named_scale(text: str, one: Quantity) -> float:
+    """The scale in words behind a number in figures, 1 where there is none."""
+    if not one.written[-1:].isdigit():
+        return 1.0
+    _, _, _, scale = _what_follows(text, one.start + len(one.written))
+    return scale
 
 
 def _in_figures(text: str, shares: Sequence[Quantity]) -> Iterator[Quantity]:

@@ -45,6 +45,15 @@ def shared(one: Place, other: Place) -> int:
     return _alike(one.before, other.before) + _alike(one.after, other.after)
 
 
+def fits(one: Place, other: Place) -> bool:
+    """Whether no neighbour of two places differs, as far as both have one."""
+    return all(
+        ours == theirs
+        for mine, others in ((one.before, other.before), (one.after, other.after))
+        for ours, theirs in zip(mine, others, strict=False)
+    )
+
+
 def _alike(here: tuple[str, ...], there: tuple[str, ...]) -> int:
     """How many stems two sides have in common before the first that differs."""
     count = 0

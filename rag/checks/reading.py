@@ -12,7 +12,7 @@ from rag.checks.dates import Date
 from rag.checks.names import Name
 from rag.checks.negation import Clauses
 from rag.checks.numbers import Quantity
-from rag.checks.places import Places, places
+from rag.checks.places import Place, Places, places
 from rag.language import Word, has_content, sentence_spans, stem, words
 
 _IRREGULAR = """
@@ -86,6 +86,11 @@ class Reading:
         return tuple((one, self.place(one.start, one.end)) for one in self.quantities)
 
     @cached_property
+    def dated(self) -> tuple[tuple[Date, Place], ...]:
+        """Its dates and their places."""
+        return tuple((one, self.place(one.start, one.end)) for one in self.dates)
+
+    @cached_property
     def pairs(self) -> frozenset[tuple[str, str]]:
         """Its pairs of neighbouring words."""
         return frozenset(pairwise([word.stem for word in self.words]))
@@ -142,6 +147,10 @@ class Together:
     @cached_property
     def dates(self) -> tuple[Date, ...]:
         return tuple(chain.from_iterable(each.dates for each in self.several))
+
+    @cached_property
+    def dated(self) -> tuple[tuple[Date, Place], ...]:
+        return tuple(chain.from_iterable(each.dated for each in self.several))
 
     @cached_property
     def placed(self) -> tuple[Placed, ...]:

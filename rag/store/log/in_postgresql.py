@@ -4,7 +4,7 @@ it says. So few rows are looked at, in order, and counts end with a lower bound.
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, bindparam, cast, func, select, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.sql.expression import column, table
 
@@ -13,10 +13,11 @@ from rag.store.log.facts import Span, facts, matching, only_words
 from rag.store.log.search import Count, Search
 from rag.store.tables import interaction_facts
 
-SOME = 10_000  # rows with these words: then they are read first
+SOME = 5_000  # rows with these words: then they are read first
 FEW = 25_000  # rows whose words are looked at one by one for a page
+WALKED = 4_000  # rows that are looked at in order for a page of a phrase; three times as many where they show it there
 HEARD = 4_000  # rows whose words are looked at one by one for a count
-NEXT = 25_000  # rows with the words of a phrase that are looked at for a count
+NEXT = 10_000  # rows with the words of a phrase that are looked at for a count
 
 _words = table("log_words", column("number", BigInteger), column("words"))
 
@@ -27,11 +28,30 @@ class SpokenInPostgresql(Search):
     __slots__ = ()
 
     def page(self, inside: Span, limit: int) -> list[str]:
+        if only_words(self.query) and self._phrases():
+            return self._side_by_side(inside, limit)
         if self._seldom():
             return self.rare(inside, limit)
-        numbers = [] if only_words(self.query) else sorted(self._others(inside, FEW), reverse=not self.backwards)
-        if only_words(self.query) or len(numbers) > FEW:
+        if only_words(self.query):
             return Search.page(self, inside, limit)
+        numbers = sorted(self._others(inside, FEW), reverse=not self.backwards)
+        if len(numbers) > FEW:
+            return Search.page(self, inside, limit)
+        return self._named(self._first(numbers, limit))
+
+    def _side_by_side(self, inside: Span, limit: int) -> list[str]:
+        """The page of a phrase: the statistics, which take its words for strangers to each other, do not tell how many
+        rows hold it, the first rows do."""
+        wanted = select(facts.number).where(*self.where(inside)).order_by(self.order(facts.number)).limit(3 * WALKED)
+        numbers = self.connection.scalars(wanted).all()
+        found = self._first(numbers[:WALKED], limit)
+        if len(found) < limit < 3 * len(found):
+            found += self._first(numbers[WALKED:], limit - len(found))
+        whole = len(numbers) <= WALKED
+        return self._named(found) if whole or len(found) == limit else self.rare(inside, limit)
+
+    def _first(self, numbers: Sequence[int], limit: int) -> list[int]:
+        """Of these numbers, in their order, the first whose rows hold the words."""
         found: list[int] = []
         at, some = 0, 10 * limit
         while at < len(numbers) and len(found) < limit:  # ever more of them at once, but no more than fill the page
@@ -40,13 +60,13 @@ class SpokenInPostgresql(Search):
             at += some
             likely = 1.3 * at * (limit - len(found)) / max(len(found), 1)
             some = max(limit, min(4 * some, math.ceil(likely)))
-        return self._named(found[:limit])
+        return found[:limit]
 
     def counted(self, inside: Span, most: int) -> Count:
-        if self._seldom():
-            return Search.counted(self, inside, most)
-        if only_words(self.query):
+        if only_words(self.query) and self._phrases():
             return self._next_to_each_other(inside, most)
+        if only_words(self.query) or self._seldom():
+            return Search.counted(self, inside, most)
         numbers = self._others(inside, HEARD)
         return Count(len(self._holding(numbers[:HEARD])), len(numbers) > HEARD)
 
@@ -54,12 +74,7 @@ class SpokenInPostgresql(Search):
         """How many say the words, of the first NEXT rows that hold each of them: of a phrase the index knows no more,
         and whether its words stand next to each other is seen by reading the row."""
         wanted = words.terms(self.query.text or "")
-        if all(len(term.words) == 1 for term in wanted):
-            return Search.counted(self, inside, most)
-        each, said = (
-            _words.c.words.op("@@", return_type=Boolean())(cast(words.tsquery(terms), TSQUERY))
-            for terms in (words.apart(wanted), wanted)
-        )
+        each, said = _say(words.apart(wanted)), _say(wanted)
         held = (
             select(_words.c.number, said.label("said"))
             .where(each)
@@ -79,6 +94,10 @@ class SpokenInPostgresql(Search):
         wanted = select(facts.interaction_id).where(facts.tenant_id == self.tenant_id, facts.number.in_(numbers))
         return list(self.connection.scalars(wanted.order_by(self.order(facts.number))))
 
+    def _phrases(self) -> bool:
+        """Whether words must stand next to each other."""
+        return any(len(term.words) > 1 for term in words.terms(self.query.text or ""))
+
     def _seldom(self) -> bool:
         """Whether so few rows hold the words, as the database's statistics have it, that these are best read first."""
         told = matching(self.query)
@@ -91,7 +110,16 @@ class SpokenInPostgresql(Search):
         return self.connection.scalars(select(facts.number).where(*self.where(inside)).limit(most + 1)).all()
 
     def _holding(self, numbers: Sequence[int]) -> set[int]:
-        """Those that hold the words."""
+        """Those that hold the words; each is looked at, whatever the database thinks how many do."""
         these = bindparam("numbers", numbers, ARRAY(BigInteger))
-        here = select(_words.c.number).where(_words.c.number == func.any(these), matching(self.query))
-        return set(self.connection.scalars(here))
+        said = _words.c.words.op("@@", return_type=Boolean())(
+            cast(words.tsquery(words.terms(self.query.text or "")), TSQUERY)
+        )
+        looked = select(_words.c.number, said.label("said")).where(_words.c.number == func.any(these))
+        each = looked.cte("looked").prefix_with("MATERIALIZED")
+        return set(self.connection.scalars(select(each.c.number).where(each.c.said)))
+
+
+def _say(wanted: Sequence[words.Term]) -> ColumnElement[bool]:
+    """That a row holds these."""
+    return _words.c.words.op("@@", return_type=Boolean())(cast(words.tsquery(wanted), TSQUERY))

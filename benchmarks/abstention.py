@@ -5,8 +5,10 @@
 DATA is a data folder that is kept between runs (a temporary one without it): the sets are taken in as `rag calibrate`
 does. clapnq-dev brings its own questions without an answer; of the other judged sets every question is asked once more
 with its judged documents out of sight. For the documentation folders doc_questions.json has questions of our own, with
-and without an answer, and every third answerable one of a folder is asked of the others too. Each set counts by SHARES.
-All have one intercept: the threshold has to serve a collection of which nothing is known.
+and without an answer, and every third answerable one of a folder is asked of the others too. "notes" are made of XQuAD:
+one to three sentences of each paragraph, several articles to a file as people keep notes; what was asked of a paragraph
+has an answer where the sentences hold it, and none where they do not. Each set counts by SHARES. All have one
+intercept: the threshold has to serve a collection of which nothing is known.
 
 --fit prints the weights for rag/answers/confidence.py. The result holds for every set five folds (those of the other
 sets in every fit); each set fitted on the others alone; the default weights; and the folds of clapnq-dev alone, as
@@ -14,6 +16,7 @@ sets in every fit); each set fitted on the others alone; the default weights; an
 """
 
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -41,12 +44,14 @@ from rag.evaluation.calibrate import (
     interval,
 )
 from rag.evaluation.tune import fold_of
+from rag.language import sentence_spans
 from rag.search import Fusion
 from rag.types import Example, Mode
 
 OWN = "clapnq-dev"
 DOCS = ("docs-fastapi", "docs-owasp-cheatsheets", "docs-ms-playbook")
-SHARES = {OWN: 6.0, "xquad-en": 1.0, "scifact": 0.5, "liveqa-med-nih": 0.5, **dict.fromkeys(DOCS, 0.7)}
+NOTES = "notes"
+SHARES = {OWN: 6.0, "xquad-en": 1.0, "scifact": 0.5, "liveqa-med-nih": 0.5, NOTES: 0.5, **dict.fromkeys(DOCS, 0.7)}
 ASKED = Path(__file__).with_name("doc_questions.json")
 MOST = 600  # questions of a set, the first by their ids' digests
 STRENGTH = 0.004  # of the prior around 0, in shares
@@ -58,6 +63,9 @@ def read(name: str, data: Path, mode: Mode) -> Judged:
     """Take the set in, if it is not, and search for every question."""
     if name in DOCS:
         source, collection, examples = measuring.DATA / name, name, documented(name)
+    elif name == NOTES:
+        source, collection = data / NOTES, NOTES
+        examples = noted(source)
     else:
         folder = read_folder(measuring.DATA / name)
         source, collection = folder.corpus, folder.collection
@@ -70,7 +78,7 @@ def read(name: str, data: Path, mode: Mode) -> Judged:
     settings = config.load({"data": data, "collection": collection}).settings
     with opening(settings) as app:
         way = Way(mode, Fusion())
-        return gather(app.opened(), examples, way, settings.passages, app.local(), hide=name not in (OWN, *DOCS))
+        return gather(app.opened(), examples, way, settings.passages, app.local(), hide=name not in (OWN, NOTES, *DOCS))
 
 
 def documented(name: str) -> list[Example]:
@@ -78,9 +86,42 @@ def documented(name: str) -> list[Example]:
     sets = json.loads(ASKED.read_text(encoding="utf-8"))
     foreign = [question for other in DOCS if other != name for question in sets[other]["answerable"][::3]]
     unanswered = [*sets[name]["unanswerable"], *foreign]
-    told = [(question, ("there is one",)) for question in sets[name]["answerable"]]
+    told: list[tuple[str, tuple[str, ...]]] = [(question, ("there is one",)) for question in sets[name]["answerable"]]
     told += [(question, ()) for question in unanswered]
     return [Example(str(number), question, answers) for number, (question, answers) in enumerate(told, 1)]
+
+
+def noted(folder: Path) -> list[Example]:
+    """Write notes into the folder: sentences of XQuAD's paragraphs under their articles' titles, four to six articles a
+    file. The questions on these paragraphs: all whose answer stands there, and as many whose does not."""
+    draw, told = random.Random(5), measuring.DATA / "xquad-en"
+    read = read_folder(told)
+    written: dict[str, tuple[str, str]] = {}  # paragraph → title, what is noted of it
+    for line in (told / "corpus.jsonl").read_text(encoding="utf-8").splitlines():
+        paragraph = json.loads(line)
+        spans, many = sentence_spans(paragraph["text"]), draw.choice((1, 2, 2, 3))
+        first = draw.randrange(max(1, len(spans) - many + 1))
+        start, end = spans[first][0], spans[first : first + many][-1][1]
+        written[paragraph["_id"]] = (paragraph["title"], paragraph["text"][start:end])
+    folder.mkdir(parents=True, exist_ok=True)
+    left, number = draw.sample(list(written.values()), len(written)), 0
+    while left:
+        page: dict[str, str] = {}
+        for title, text in left:
+            if title not in page and len(page) < draw.choice((4, 5, 6)):
+                page[title] = text
+        left = [each for each in left if each not in page.items()]
+        parts = "\n\n".join(f"## {title}\n\n{text}" for title, text in page.items())
+        (folder / f"notes-{number:03}.md").write_text(f"# Notes {number}\n\n{parts}\n", encoding="utf-8")
+        number += 1
+    kept: tuple[list[Example], list[Example]] = [], []
+    for example in read.examples:
+        (paragraph_id,) = example.relevant
+        held = any(answer in written[paragraph_id][1] for answer in example.answers)
+        answers = example.answers if held else ()
+        kept[not held].append(replace(example, answers=answers, relevant={}))
+    answered, unanswered = kept
+    return [*answered, *draw.sample(unanswered, min(len(answered), len(unanswered)))]
 
 
 def fitted(sets: dict[str, Judged], rows: dict[str, NDArray[np.int64]], mode: Mode) -> Model:

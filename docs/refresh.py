@@ -1,8 +1,8 @@
 """Runs every command of the README and puts its real output under it.
 
 Run: python docs/refresh.py, in a virtual environment with the project installed. Each ```console block is replayed, in
-order, in one scratch folder that holds a copy of docs/ and README.md; lines that begin with `$ ` are commands, the rest
-is their output, replaced by what they print now. `@last` stands for the newest interaction's id.
+order, in one scratch folder that holds a copy of docs/; lines that begin with `$ ` are commands, the rest is their
+output, replaced by what they print now. `@last` stands for the newest interaction's id.
 """
 
 import json
@@ -27,10 +27,7 @@ def main() -> None:
     text = readme.read_text()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "rag"
-        shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-        # Without its examples: none must find the examples that are printed here.
-        bare = BLOCK.sub("", text)
-        (folder / "README.md").write_text(bare)
+        shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("__pycache__"))
         replay = Replay(folder)
         try:
             text = BLOCK.sub(lambda block: replay.block(block[1]), text)

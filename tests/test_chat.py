@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.answers.confidence import THRESHOLD
 from rag.answers.telling import Telling
 from rag.cli import chat
 from rag.types import Event, Finish, Text
@@ -50,7 +51,7 @@ def test_each_line_is_a_question_that_knows_those_before(house: House, say: Say)
     result = say("When was the Golden Gate Bridge opened?", "", "How long is its main span?", "/quit", "never asked")
     assert (result.code, result.err) == (0, "")
     assert "> How long is its main span?" in result.out
-    assert "Searched for: How long is Golden Gate Bridge opened's main span?" in result.out
+    assert "Searched for: How long is Golden Gate Bridge's main span?" in result.out
     assert "Sources" in result.out
     assert "1,280 metres" in result.out
     assert "never asked" not in result.out
@@ -60,6 +61,14 @@ def test_each_line_is_a_question_that_knows_those_before(house: House, say: Say)
     shown = house("logs", "show", str(second["interaction_id"])).out
     assert f"turn 2: continuation, after {first['interaction_id']}" in shown
     assert "Searched for\nHow long is Golden Gate Bridge" in shown
+
+
+def test_a_session_can_be_strict_and_refuse_nothing(house: House, say: Say) -> None:
+    for flags, kept in ((("--strict", "--abstain", "never"), (True, 0)), ((), (False, THRESHOLD))):
+        assert say("When was the Golden Gate Bridge opened?", "/quit", flags=flags).code == 0
+        settings = house("logs", "show", str(logged(house)[-1]["interaction_id"]), "--json").json["settings"]
+        assert isinstance(settings, dict)
+        assert (settings["strict"], settings["abstain_threshold"]) == kept
 
 
 def test_branches_and_regenerations_are_linked(house: House, say: Say) -> None:

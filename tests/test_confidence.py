@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rag.answers import confidence
 from rag.answers.claims import ABSTENTION, is_abstention
 from rag.answers.confidence import DEFAULTS, FEATURES, Abstaining, Model, Weighed, default, kept, refuses, weigh
-from rag.types import Hit, Mode, Part, Passage, Place
+from rag.embedders.hashing import Hashing
+from rag.types import Hit, Mode, Part, Passage, Place, Vectors
 
 MODES: tuple[Mode, ...] = ("hybrid", "semantic", "keyword")
 BEES = "Bees dance to tell other bees of the hive where there are flowers. The dance was read by Karl von Frisch."
@@ -80,6 +81,52 @@ def test_a_list_of_links_is_no_prose_and_an_unknown_language_is_given_the_benefi
     assert told("costumes", passage(links, dense=0.4), words=Words(languages=("xx",)))["prose"] == 1.0
 
 
+def test_rows_of_a_table_are_no_list_of_links() -> None:
+    rows = "name: alpha; ip: 10.0.0.4; city: Frankfurt\nname: beta; ip: 10.0.0.7; city: Dublin"
+    assert told("Dublin", passage(rows, dense=0.4))["prose"] == 1.0
+    assert told("Dublin", passage(f"Note: {rows.partition(';')[0]}\nAlpha\nBeta\nGamma", dense=0.4))["prose"] == 0.0
+
+
+class Embedding(Hashing):
+    """Keeps the texts that were embedded as passages."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.heard: list[str] = []
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.heard.extend(texts)
+        return super().embed_passages(texts)
+
+
+def test_in_doubt_single_sentences_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a passage on several subjects a sentence may be near."""
+    embedder = Embedding(64)
+    passages = [passage(f"{BEES} {TOWER}", 1, dense=0.2), passage(f"{TOWER} Boats go there.", 2, dense=0.1)]
+    question = "Bees dance to tell other bees of the hive where there are flowers."
+
+    def closer(doubted: tuple[float, float], *given: Passage) -> float:
+        monkeypatch.setattr(confidence, "DOUBTED", doubted)
+        embedder.heard.clear()
+        found = weigh(question, given, (), Words(), embedder)
+        return dict(zip(FEATURES, found.features, strict=True))["closer"]
+
+    assert closer((0.0, 1.0), *passages) == pytest.approx(1 - 0.2, abs=1e-6)  # one says just that
+    assert len(embedder.heard) == len(set(embedder.heard)) == 5, "no sentence is embedded twice"
+    monkeypatch.setattr(confidence, "READ", 1)
+    assert closer((0.0, 1.0), *passages) > 0
+    assert "Boats go there." not in embedder.heard
+    monkeypatch.setattr(confidence, "MOST_SENTENCES", 1)
+    closer((0.0, 1.0), *passages)
+    assert len(embedder.heard) == 1
+    for doubted in ((0.0, 0.0), (1.0, 1.0)):  # sure of it, or of its opposite
+        assert closer(doubted, *passages) == 0.0
+        assert embedder.heard == []
+    assert closer((0.0, 1.0), passage(BEES, 1, bm25=4.0)) == 0.0, "nearness was not measured"
+    assert closer((0.0, 1.0), passage("…", 1, dense=0.2)) >= 0.0
+    assert told(question, *passages)["closer"] == 0.0, "without an embedder"
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_passage_that_holds_what_was_asked_is_believed_and_another_is_not(mode: Mode) -> None:
     """Out of the box, on texts that nothing was fitted on."""
@@ -101,13 +148,14 @@ def test_a_passage_that_holds_what_was_asked_is_believed_and_another_is_not(mode
 @given(values=st.lists(st.floats(0, 1), min_size=len(FEATURES), max_size=len(FEATURES)), more=st.floats(0, 1))
 def test_more_evidence_never_lowers_the_confidence(mode: Mode, values: Sequence[float], more: float) -> None:
     before = DEFAULTS[mode].score(values)
-    for name in ("cosine", "keyword lead", "sentence", "beyond the title", "prose"):
+    for name in ("cosine", "keyword lead", "sentence", "beyond the title", "prose", "closer"):
         at = FEATURES.index(name)
         assert DEFAULTS[mode].score([*values[:at], values[at] + more, *values[at + 1 :]]) >= before
 
 
 def test_a_mode_weighs_nothing_that_it_cannot_tell() -> None:
     assert DEFAULTS["keyword"].weights[FEATURES.index("cosine")] == 0
+    assert [DEFAULTS[each].looks_closer for each in MODES] == [True, True, False]
     assert DEFAULTS["semantic"].weights[FEATURES.index("keyword lead")] == 0
 
 
@@ -126,7 +174,13 @@ def test_what_is_kept_comes_back_for_its_mode_only() -> None:
     settings = one.settings("hybrid", [(1.0, 0.5), (0.5, 0.1)])
     assert kept(settings, "hybrid") == one
     assert kept(settings, "keyword") is None
-    assert kept({**settings, "abstain_features": ["another"]}, "hybrid") is None
+    unknown = {**settings, "abstain_features": ["another"], "abstain_weights": [1.0]}
+    assert kept(unknown, "hybrid") is None
+    earlier = {**settings, "abstain_features": ["sentence", "cosine"], "abstain_weights": [3.0, 2.0]}
+    was = kept(earlier, "hybrid")
+    assert was is not None
+    weights = dict(zip(FEATURES, was.model.weights, strict=True))
+    assert {name: weight for name, weight in weights.items() if weight} == {"cosine": 2.0, "sentence": 3.0}
     assert kept({}, "hybrid") is None
     assert set(settings) == set(confidence.KEPT)
 

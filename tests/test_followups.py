@@ -44,7 +44,7 @@ ACME = Turn("Who founded Acme?", "Acme was founded by Ana Costa in 1990 [1].")
         (PARAMETERS, "What about Flask?", "How are path parameters declared in Flask?"),
         (BRIDGE, "And the Bay Bridge?", "When was the Bay Bridge opened?"),
         (BRIDGE, "why?", "why? (Golden Gate Bridge opened)"),
-        (BRIDGE, "Who painted it?", "Who painted Golden Gate Bridge opened?"),
+        (BRIDGE, "Who painted it?", "Who painted Golden Gate Bridge?"),
         (PARAMETERS, "How do I validate that?", "How do I validate that? (path parameters declared FastAPI)"),
         (PARAMETERS, "What are the advantages?", "What are the advantages? (path parameters declared FastAPI)"),
         (ACME, "When was she born?", "When was Ana Costa born?"),

@@ -1,12 +1,14 @@
-"""How likely what was found answers a question, told before anybody speaks; pure, and nothing is embedded for it.
+"""How likely what was found answers a question, told before anybody speaks; pure.
 
 A logistic model over what retrieval knows already: how near the best of the first passages is, how much of the question
-its sentences hold, how far its words are ahead of the next hits, and whether it is prose at all. The weights were
-fitted on questions with and without an answer in their collection (benchmarks/abstention.py names the sets, fits them
-anew and measures them).
+its sentences hold, how far its words are ahead of the next hits, and whether it is prose at all. Where that
+leaves it in doubt, the sentences of the first passages are embedded one by one: of a passage on several subjects, one
+sentence may be near though the passage as a whole is far. The weights were fitted on questions with and without an
+answer in their collection (benchmarks/abstention.py names the sets, fits them anew and measures them).
 The risk-coverage view of refusing: Chow 1970; El-Yaniv and Wiener 2010; Geifman and El-Yaniv 2017.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,9 +19,9 @@ from ingest.languages.function_words import FUNCTION_WORDS
 from rag.answers.claims import ABSTENTION
 from rag.keywords.analysis import STOPWORDS, UNTOLD, analyse, analysis, question_terms
 from rag.keywords.analysis import words as written_words
-from rag.language import sentence_spans
+from rag.language import beginnings, sentence_spans
 from rag.rankings.arrays import columns
-from rag.types import Metadata, Mode, Passage, Ranking, Refusal
+from rag.types import Embedder, Metadata, Mode, Passage, Ranking, Refusal
 
 FEATURES = (
     "cosine",  # of the question and the best passage
@@ -29,20 +31,25 @@ FEATURES = (
     "title",  # share of what is asked that title and headings hold: nearness they explain tells less
     "prose",  # whether it is, by its share of function words, 0…1: lists and tables of links seldom answer
     "asked",  # how much is asked, in words of the rarest kind
+    "closer",  # by how much a sentence is nearer than that passage, where the others leave it DOUBTED
 )
 OF_MODE: Mapping[Mode, tuple[str, ...]] = {  # the features that a mode tells something of
     "hybrid": FEATURES,
     "semantic": tuple(name for name in FEATURES if name != "keyword lead"),
-    "keyword": tuple(name for name in FEATURES if name != "cosine"),
+    "keyword": tuple(name for name in FEATURES if name not in ("cosine", "closer")),
 }
 SHARED = ("keyword lead", "sentence", "title")  # features that are 0 where no word of the question is found
 LOOKED_AT = 5  # passages of which the best is judged
 OTHERS = 5  # hits that a lead is measured against
 PROSE = (0.12, 0.2)  # shares of function words up to which a text is no prose, and from which it is
 MOST_ASKED = 12.0
+_RECORD = re.compile(r"^[^\n:;]+: [^\n;]*; [^\n:;]+: ", re.MULTILINE)  # as rows of a table are written
 
 FITTED_ON = "all-MiniLM-L6-v2/"  # how the fingerprint of the embedder begins whose cosines the default weights are for
 THRESHOLD = 0.2  # confidence below which a question is refused
+DOUBTED = (0.01, 0.38)  # confidence by the default weights between which sentences are looked at
+READ = 2  # passages whose sentences are
+MOST_SENTENCES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,11 @@ class Model:
     weights: tuple[float, ...]  # as FEATURES
     bias: float
 
+    @property
+    def looks_closer(self) -> bool:
+        """Whether single sentences count."""
+        return bool(self.weights[FEATURES.index("closer")])
+
     def score(self, features: Sequence[float]) -> float:
         """The log-odds that a question is answered."""
         return fsum(weight * value for weight, value in zip(self.weights, features, strict=True)) + self.bias
@@ -90,9 +102,9 @@ class Model:
 
 # By benchmarks/abstention.py --fit; a mode without a ranking has no weight for what that would say.
 DEFAULTS: Mapping[Mode, Model] = {
-    "hybrid": Model((12.08, 0.59, 2.09, 1.1, -1.94, 2.66, -0.15), -10.04),
-    "semantic": Model((11.91, 0.0, 2.21, 1.21, -1.56, 2.72, -0.09), -10.19),
-    "keyword": Model((0.0, 2.24, 3.38, 0.81, 1.82, 14.03, 0.12), -17.79),
+    "hybrid": Model((12.37, 0.67, 2.28, 1.11, -1.93, 2.77, -0.1, 3.47), -10.63),
+    "semantic": Model((11.91, 0.0, 2.21, 1.21, -1.56, 2.72, -0.09, 3.5), -10.19),
+    "keyword": Model((0.0, 2.24, 3.38, 0.81, 1.82, 14.03, 0.12, 0.0), -17.79),
 }
 
 
@@ -120,12 +132,15 @@ KEPT = ("abstain_mode", "abstain_threshold", "abstain_weights", "abstain_bias", 
 
 
 def kept(settings: Metadata, mode: Mode) -> Abstaining | None:
-    """What was calibrated for a collection; None where nothing was for this mode, or by other features than today's."""
-    if settings.get("abstain_mode") != mode or settings.get("abstain_features") != list(FEATURES):
+    """What was calibrated for a collection; None where nothing was for this mode, or by features that are gone. A
+    feature that came later has no weight."""
+    names, weights = settings.get("abstain_features"), settings.get("abstain_weights")
+    if settings.get("abstain_mode") != mode or not isinstance(names, list) or not isinstance(weights, list):
         return None
-    weights = settings["abstain_weights"]
-    assert isinstance(weights, list)
-    model = Model(tuple(float(str(weight)) for weight in weights), float(str(settings["abstain_bias"])))
+    weighed = {str(name): float(str(weight)) for name, weight in zip(names, weights, strict=True)}
+    if not weighed.keys() <= set(FEATURES):
+        return None
+    model = Model(tuple(weighed.get(name, 0.0) for name in FEATURES), float(str(settings["abstain_bias"])))
     return Abstaining(model, float(str(settings["abstain_threshold"])))
 
 
@@ -156,11 +171,18 @@ class Holding(Protocol):
         ...
 
 
-def weigh(question: str, passages: Sequence[Passage], candidates: Ranking, holding: Holding) -> Weighed:
+def weigh(
+    question: str,
+    passages: Sequence[Passage],
+    candidates: Ranking,
+    holding: Holding,
+    embedder: Embedder | None = None,
+) -> Weighed:
     """What speaks for an answer: the features of the best of the first LOOKED_AT passages.
 
-    `candidates` are the hits behind the passages. A feature that the mode of the search tells nothing of is 0. Costs a
-    millisecond or two.
+    `candidates` are the hits behind the passages. A feature that the mode of the search tells nothing of is 0; so is
+    "closer" without an embedder. Costs a millisecond or two, and the embedding of some twenty sentences where that
+    leaves a question in doubt.
     """
     words = asked_words(question, holding.languages, holding.rarity)
     if not passages:
@@ -169,9 +191,23 @@ def weigh(question: str, passages: Sequence[Passage], candidates: Ranking, holdi
     analyses, prose = _analyses(holding.languages), _function_words(holding.languages)
     unit = holding.rarity(frozenset())
     rows = [_row(words, passage, near, worded, analyses, prose, unit) for passage in passages[:LOOKED_AT]]
-    judge = DEFAULTS["hybrid" if near else "keyword"]  # whoever weighs them afterwards
-    best = max(range(len(rows)), key=lambda at: judge.score(rows[at]))
-    return Weighed(words, rows[best], passages[best])
+    judge = DEFAULTS[("hybrid" if worded else "semantic") if near else "keyword"]  # whoever weighs them afterwards
+    score = [judge.score(row) for row in rows]
+    first = sorted(range(len(rows)), key=lambda at: -score[at])
+    row = rows[first[0]]
+    if near and embedder is not None and DOUBTED[0] <= logistic(score[first[0]]) < DOUBTED[1]:
+        nearest = _nearest(question, [passages[at].text for at in first[:READ]], embedder)
+        row = (*row[:-1], max(0.0, nearest - row[0]))
+    return Weighed(words, row, passages[first[0]])
+
+
+def _nearest(question: str, texts: Sequence[str], embedder: Embedder) -> float:
+    """The cosine of a question and the nearest sentence of these texts; 0 without one."""
+    told = [text[start:end].strip() for text in texts for start, end in sentence_spans(text)]
+    read = beginnings([one for one in dict.fromkeys(told) if one], embedder.count_tokens, embedder.max_tokens)
+    if not read:
+        return 0.0
+    return float((embedder.embed_passages(read[:MOST_SENTENCES]) @ embedder.embed_queries([question])[0]).max())
 
 
 def asked_words(question: str, languages: Sequence[str], rarity: Callable[[frozenset[str]], float]) -> tuple[Word, ...]:
@@ -209,6 +245,7 @@ def _row(
         share(words, title),
         _prose(passage.text, prose),
         min(MOST_ASKED, sum(word.weight for word in words) / unit),
+        0.0,
     )
 
 
@@ -246,9 +283,9 @@ def _function_words(languages: Sequence[str]) -> frozenset[str] | None:
 
 
 def _prose(text: str, known: frozenset[str] | None) -> float:
-    """0…1; 1 where the language's function words are not known."""
+    """0…1; 1 where the language's function words are not known, and of records: rows of a table answer."""
     written = written_words(text)
-    if known is None or not written:
+    if known is None or not written or len(_RECORD.findall(text)) > text.count("\n") / 2:
         return 1.0
     low, high = PROSE
     told = sum(map(known.__contains__, map(str.lower, written))) / len(written)

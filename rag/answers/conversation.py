@@ -233,7 +233,7 @@ def _says_nothing(tokens: Sequence[_Token], wording: Wording) -> bool:
 def _completed(question: str, leaning: Leaning, before: Turn, wording: Wording) -> str:
     if leaning.way == "fragment":
         return _replaced(before.standalone, leaning.rest, wording)
-    subject = _subject(before, wording, question)
+    subject = _subject(before, wording, question, whole=leaning.way == "bare")
     said = {stem(token.text) for token in _tokens(question)}
     words = [word for word in subject.split() if stem(word) not in said][:MOST_SUBJECT]
     if not words:
@@ -247,11 +247,14 @@ def _completed(question: str, leaning: Leaning, before: Turn, wording: Wording) 
     return f"{question.strip()} ({' '.join(words)})"
 
 
-def _subject(before: Turn, wording: Wording, question: str) -> str:
-    """What the turn before is about: the words of its question that have a meaning; of one that asks for a name, or
-    before a pronoun for people, the names in its answer too."""
+def _subject(before: Turn, wording: Wording, question: str, *, whole: bool) -> str:
+    """What the turn before is about: the words of its question that have a meaning, but for what was done to whom it
+    asks about, unless `whole`; of one that asks for a name, or before a pronoun for people, the names in its answer
+    too."""
     tokens = _tokens(before.standalone)
     words = [token.text for token in tokens if _meaningful(token, wording) and token.low not in _ASKED_FOR]
+    if not whole and len(words) > 1 and words[-1] == tokens[-1].text and _passive(tokens, wording):
+        words = words[:-1]
     pointing = {token.low for token in _tokens(question)}
     who = any(token.low in {"who", "whom", "wer", "qui"} for token in tokens[:2])
     if who and len(words) > 1 and pointing & _NO_PERSON:
@@ -263,6 +266,63 @@ def _subject(before: Turn, wording: Wording, question: str) -> str:
     return " ".join(dict.fromkeys(words))
 
 
+def _passive(tokens: Sequence[_Token], wording: Wording) -> bool:
+    """Whether a question ends with what was done to its subject: "when was the bridge opened"."""
+    last = tokens[-1].text
+    done = last.islower() and (last.endswith("ed") or last in _PARTICIPLES)
+    asks = tokens[0].low in wording.asking and any(token.low in _PASSIVE for token in tokens[1:4])
+    return wording is ENGLISH and asks and done
+
+
+_PASSIVE = frozenset({"was", "were", "is", "are"})
+_PARTICIPLES = frozenset(
+    [
+        "born",
+        "built",
+        "begun",
+        "bought",
+        "brought",
+        "broken",
+        "chosen",
+        "drawn",
+        "driven",
+        "found",
+        "given",
+        "grown",
+        "held",
+        "hidden",
+        "kept",
+        "known",
+        "laid",
+        "led",
+        "lost",
+        "made",
+        "met",
+        "paid",
+        "put",
+        "read",
+        "said",
+        "seen",
+        "sent",
+        "set",
+        "shown",
+        "shot",
+        "sold",
+        "spent",
+        "spoken",
+        "sung",
+        "sunk",
+        "taken",
+        "taught",
+        "thought",
+        "told",
+        "torn",
+        "understood",
+        "won",
+        "worn",
+        "written",
+    ]
+)
 _BEFORE_VERBS = frozenset(
     ["i", "you", "we", "one", "to", "it", "they", "he", "she", "not", "ich", "wir", "man", "je", "on"]
 )

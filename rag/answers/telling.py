@@ -186,10 +186,13 @@ class Telling:
     def _weigh(self, found: Found, prompt: Prompt) -> None:
         """How likely the passages answer; and where that is too little, or there are none, what to say instead."""
         assert found.held is not None
-        self._weighed = weigh(self._rewritten.text, found.passages, found.candidates, found.held)
-        if self._question.abstaining is not None:
-            self._confidence = self._question.abstaining.model.confidence(self._weighed)
-        if not prompt.passages or refuses(self._question.abstaining, self._confidence):
+        abstaining, embedder = self._question.abstaining, None
+        if abstaining is not None and abstaining.model.looks_closer and self._question.mode != "keyword":
+            embedder = self._answering.opened.embedder()
+        self._weighed = weigh(self._rewritten.text, found.passages, found.candidates, found.held, embedder)
+        if abstaining is not None:
+            self._confidence = abstaining.model.confidence(self._weighed)
+        if not prompt.passages or refuses(abstaining, self._confidence):
             self._refusal = refusal(self._weighed, found.held.seen, prompt.passages)
 
     def begin(self, cancel: CancelToken) -> Iterator[Event] | None:

@@ -35,12 +35,8 @@ SCORES_INDENT = " " * len("Scores  ")
 @click.option("--conversation", type=options.TEXT, metavar="ID", help="Conversation the question belongs to.")
 @click.option("--parent", type=options.TEXT, metavar="ID", help="Answer the question follows, where not the last one.")
 @click.option("--regenerate", type=options.TEXT, metavar="ID", help="Ask the question of this answer again.")
-@click.option(
-    "--abstain",
-    type=click.Choice(("auto", "never")),
-    help="auto: refuse what the passages hardly answer, and say what came closest.  [default: auto]",
-)
-@click.option("--strict/--no-strict", default=None, help="Leave out sentences that no passage bears out.")
+@options.abstain
+@options.strict
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a sampled answer.  [default: 0]")
 @click.option("--temperature", type=options.Between(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
 @options.as_json

@@ -37,6 +37,8 @@ COMMANDS = {
 @click.option("--generator", type=options.TEXT, help="Who answers, as for `rag ask`.  [default: auto]")
 @click.option("--template", type=options.TEXT, metavar="NAME", help="Prompt template of every turn.")
 @click.option("--conversation", type=options.TEXT, metavar="ID", help="Conversation to go on with; else a new one.")
+@options.abstain
+@options.strict
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of a sampled answer.  [default: 0]")
 @click.option("--temperature", type=options.Between(0, 2), help="Randomness of the answer; 0 is greedy.  [default: 0]")
 @options.common
@@ -48,6 +50,8 @@ def command(
     generator: str | None,
     template: str | None,
     conversation: str | None,
+    abstain: str | None,
+    strict: bool | None,
     seed: int | None,
     temperature: float | None,
 ) -> int:
@@ -57,7 +61,8 @@ def command(
     Everything is logged: `rag logs --conversation ID`.
     """
     flags = {"mode": mode, "collection": collection, "generator": generator, "passages": k}
-    flags |= {"prompt_template": template, "conversation_template": template}
+    flags |= {"prompt_template": template, "conversation_template": template, "abstain": abstain}
+    flags["strict"] = None if strict is None else "on" if strict else "off"
     chosen = options.settings(**flags, seed=seed, temperature=temperature)
     with options.opened(chosen) as app:
         app.collection()  # a name that is not there is told before anything is asked

@@ -99,6 +99,12 @@ def most(n: int) -> Callable[[F], F]:
 as_json = click.option("--json", "json", is_flag=True, help="Print one JSON object.")
 collection = click.option("--collection", type=TEXT, metavar="NAME", help="Collection.  [default: default]")
 mode = click.option("--mode", type=click.Choice(MODES), help="How passages are found.  [default: hybrid]")
+abstain = click.option(
+    "--abstain",
+    type=click.Choice(("auto", "never")),
+    help="auto: refuse what the passages hardly answer, and say what came closest.  [default: auto]",
+)
+strict = click.option("--strict/--no-strict", default=None, help="Leave out sentences that no passage bears out.")
 where = click.option(
     "--filter",
     "where",

@@ -75,6 +75,7 @@ def gather(
     if hide:
         asked += [(replace(example, answers=()), True) for example in examples if _relevant(example)]
     rows, answerable, found = [], [], []
+    embedder = None if way.mode == "keyword" else opened.embedder()
     for place, (example, ready) in enumerate(embedded(opened, [example for example, _ in asked], way.mode)):
         hidden, relevant = asked[place][1], _relevant(example)
         out_of_sight = {"$nin": sorted(relevant)}  # of ids and of addresses: what judgements call a document by
@@ -82,7 +83,7 @@ def gather(
         request = Search(example.question, passages, way.mode, where, way.fusion, way.refining)
         result = search(ready, request, principal, way.reranker)
         assert result.held is not None
-        rows.append(weigh(example.question, result.passages, result.candidates, result.held).features)
+        rows.append(weigh(example.question, result.passages, result.candidates, result.held, embedder).features)
         answerable.append(not hidden and bool(example.answers or relevant))
         found.append(hidden or not relevant or not relevant.isdisjoint(documents(result.passages)))
         progress(place + 1, len(asked))

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.answers.claims import ABSTENTION
-from rag.answers.confidence import Abstaining, Model
+from rag.answers.confidence import FEATURES, Abstaining, Model
 from rag.app import App, opening
 from rag.ask import Question, ask
 from rag.corpus import Origin
@@ -51,7 +51,7 @@ from tests.api import OTTERS, TIDES, small
 
 TEA = "Green tea is brewed with water of eighty degrees. Black tea wants boiling water. Ask leaf@example.org."
 GUIDE = "Is it **right**?\n~~~\n<script>alert(1)</script>"
-NEVER = Abstaining(Model((0.0,) * 7, 0.0), 1.0)  # refuses everything
+NEVER = Abstaining(Model((0.0,) * len(FEATURES), 0.0), 1.0)  # refuses everything
 
 
 @dataclass(frozen=True)

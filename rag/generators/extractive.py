@@ -1,10 +1,10 @@
 """The generator that needs no download: quotes the sentences that answer best, word for word, with their markers.
 
 Words choose a few sentences, the embedding model and the words together rank them, and at most two are quoted in at
-most sixty words, markers counted. Where two sentences are longer than that, each is cut to the window of consecutive
-words that most likely holds the answer, so that what is quoted is always a piece of the passage. A question for a list
-is answered with the items of one, where the passages hold it. When even the best sentence is no evidence the answer is
-the abstention.
+most sixty words, markers counted; one alone where the others hardly answer. Where two sentences are longer than that,
+each is cut to the window of consecutive words that most likely holds the answer, so that what is quoted is always a
+piece of the passage. A question for a list is answered with the items of one, where the passages hold it. When even the
+best sentence is no evidence the answer is the abstention.
 """
 
 import re
@@ -60,6 +60,7 @@ COSINE_WEIGHT, COVERAGE_WEIGHT, BIAS = 9.5, 2.0, -6.6
 ENOUGH = 0.08
 EMBEDDED = 8  # sentences that are embedded for one answer
 CONSIDERED = 6  # of these, those that may be quoted
+BESIDE = 0.02  # of how likely the best sentence holds the answer, what another must have to be quoted beside it
 EXPLAINED = 0.1  # what it is worth, of a sentence that begins with "he", "this" …, to quote the one before it, too
 CONTEXT_TOKENS = 1_000_000  # it reads words, not tokens: everything fits
 
@@ -133,13 +134,18 @@ class Extractive:
         likely = probabilities(scores)
         order = _best(scores, CONSIDERED)
         windows = {i: Windows.of(query, found[i]) for i in order}
-        best, chosen = -1.0, [(order[0], min(windows[order[0]].length, self.words - 1))]
+        first, alone = order[0], min(windows[order[0]].length, self.words - 1)
+        best, chosen = float(likely[first] * windows[first].kept[alone][0]), [(first, alone)]
         if self.sentences > 1:
             budget = self.words - 2  # two markers are two words
             for one, other in combinations(order, 2):
                 if near_equal(found[one], found[other]):
                     continue
-                extra = EXPLAINED * float(max(likely[one], likely[other])) * _explains(found[one], found[other])
+                most, least = float(max(likely[one], likely[other])), float(min(likely[one], likely[other]))
+                explains = _explains(found[one], found[other])
+                if not explains and least < BESIDE * most:
+                    continue
+                extra = EXPLAINED * most * explains
                 for short, long in splits(windows[one].length, windows[other].length, budget):
                     value = likely[one] * windows[one].kept[short][0] + likely[other] * windows[other].kept[long][0]
                     if value + extra > best + 1e-9:

@@ -47,8 +47,10 @@ class SpokenInPostgresql(Search):
         found = self._first(numbers[:WALKED], limit)
         if len(found) < limit < 3 * len(found):
             found += self._first(numbers[WALKED:], limit - len(found))
-        whole = len(numbers) <= WALKED
-        return self._named(found) if whole or len(found) == limit else self.rare(inside, limit)
+        if len(found) == limit or len(numbers) <= WALKED:
+            return self._named(found)
+        everywhere = select(_words.c.number).where(*inside.holds(_words.c.number), matching(self.query))
+        return self._named(self.connection.scalars(everywhere).all(), *self.where(inside))[:limit]
 
     def _first(self, numbers: Sequence[int], limit: int) -> list[int]:
         """Of these numbers, in their order, the first whose rows hold the words."""
@@ -89,9 +91,10 @@ class SpokenInPostgresql(Search):
         looked, found = self.connection.execute(told).one()
         return Count(min(found, most), found > most or looked > NEXT)
 
-    def _named(self, numbers: Sequence[int]) -> list[str]:
-        """The ids of the rows of these numbers, in order."""
-        wanted = select(facts.interaction_id).where(facts.tenant_id == self.tenant_id, facts.number.in_(numbers))
+    def _named(self, numbers: Sequence[int], *conditions: ColumnElement[bool]) -> list[str]:
+        """The ids of the rows of these numbers that fulfil the conditions, in order."""
+        these = facts.number == func.any(bindparam("numbers", numbers, ARRAY(BigInteger)))
+        wanted = select(facts.interaction_id).where(facts.tenant_id == self.tenant_id, these, *conditions)
         return list(self.connection.scalars(wanted.order_by(self.order(facts.number))))
 
     def _phrases(self) -> bool:

@@ -82,8 +82,10 @@ def _search(connection: Connection, tenant_id: int, query: Query, backwards: boo
     if told == ():
         return None
     if connection.dialect.name == "postgresql":
-        # A statement asked several times gets one plan for all values, and one bound means ten rows or a million.
+        # A statement asked several times gets one plan for all values, and one bound means ten rows or a million; and
+        # what 4 MB do not hold of the rows that the index of the words brings is told by the page: all on it are read.
         connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+        connection.exec_driver_sql("SET LOCAL work_mem = '32MB'")
         if told is not None and not states.few(connection, tenant_id, told, SCARCE):
             told = None
         about = (connection, tenant_id, query, names, told, backwards)

@@ -16,6 +16,7 @@ from rag.api.serve import environment
 from rag.app import App
 from rag.config import Settings
 from rag.store import tokens
+from rag.types import Text
 
 HERE = "http://127.0.0.1:8000"
 SERVE = "from rag.config import load; from rag.api.serve import serve; serve(load().settings)"
@@ -24,6 +25,18 @@ PAUSE_S = 0.01  # between two looks at what another thread or process does: it n
 
 OTTERS = "Sea otters hold hands while they sleep. They wrap themselves in kelp so that they do not drift away."
 TIDES = "The tide rises twice a day. The moon pulls the water, and the sun helps a little."
+
+
+class Inventive:
+    """A generator that says one thing the otters' text bears out, and one that it does not."""
+
+    name, revision, context_tokens = "inventive", "", 4096
+
+    def count_tokens(self, _: object) -> int:
+        return 1
+
+    def generate(self, *_: object) -> Iterator[Text]:
+        yield Text("Sea otters hold hands while they sleep [1]. Penguins invented the steam engine [1].")
 
 
 def small(folder: Path, **changes: object) -> Settings:

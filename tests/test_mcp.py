@@ -27,8 +27,7 @@ from rag.app import App, opening
 from rag.cli import run
 from rag.client import Client as Api
 from rag.config import Settings
-from rag.types import Text
-from tests.api import OTTERS, TIDES, client, make_token, server, small, until
+from tests.api import OTTERS, TIDES, Inventive, client, make_token, server, small, until
 from tests.faults.test_api_hangup import WAIT_S, Slow, served
 
 ASKED = "What do sea otters do while they sleep?"
@@ -137,15 +136,6 @@ def test_an_answer_comes_with_its_evidence_and_is_logged(house: House) -> None:
 
 
 def test_a_strict_answer_says_what_it_leaves_out(tmp_path: Path) -> None:
-    class Inventive:
-        name, revision, context_tokens = "inventive", "", 4096
-
-        def count_tokens(self, _: object) -> int:
-            return 1
-
-        def generate(self, *_: object) -> Iterator[Text]:
-            yield Text("Sea otters hold hands while they sleep [1]. Penguins invented the steam engine [1].")
-
     async def act(opened: Client) -> None:
         answer = await opened.call_tool("ask", {"question": ASKED})
         assert text(answer).startswith("Sea otters hold hands while they sleep [1].\n")

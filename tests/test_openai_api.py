@@ -17,8 +17,7 @@ from rag.api.application import create
 from rag.app import App, opening
 from rag.store import collections as collection_store
 from rag.store import tokens
-from rag.types import Text
-from tests.api import client, make_token, small
+from tests.api import Inventive, client, make_token, small
 from tests.openai_house import ASKED, CHAT, chat, chunks, furnished, log, refused, told
 from tests.test_api import conforms
 
@@ -70,15 +69,6 @@ def test_a_chat_is_answered_with_its_sources(steady: TestClient) -> None:
 
 
 def test_what_is_not_supported_is_no_source(app: App, api: TestClient) -> None:
-    class Inventive:
-        name, revision, context_tokens = "inventive", "", 4096
-
-        def count_tokens(self, _: object) -> int:
-            return 1
-
-        def generate(self, *_: object) -> Iterator[Text]:
-            yield Text("Sea otters hold hands while they sleep [1]. Penguins invented the steam engine [1].")
-
     app.engines.generators["extractive"] = Inventive()  # type: ignore[assignment]
     body = told(api, CHAT, chat())
     said = body["choices"][0]["message"]

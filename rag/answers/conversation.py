@@ -15,7 +15,7 @@ from typing import Literal
 from ingest.languages.detection import detect
 from rag.answers.claims import MARKER, is_abstention
 from rag.answers.referring import ENGLISH, WORDINGS, Wording
-from rag.language import stem
+from rag.language import listed, stem
 from rag.types import Message
 
 MOST_WORDS = 40  # of a question that may lean on others: longer ones say what they mean
@@ -276,52 +276,11 @@ def _passive(tokens: Sequence[_Token], wording: Wording) -> bool:
 
 _PASSIVE = frozenset({"was", "were", "is", "are"})
 _PARTICIPLES = frozenset(
-    [
-        "born",
-        "built",
-        "begun",
-        "bought",
-        "brought",
-        "broken",
-        "chosen",
-        "drawn",
-        "driven",
-        "found",
-        "given",
-        "grown",
-        "held",
-        "hidden",
-        "kept",
-        "known",
-        "laid",
-        "led",
-        "lost",
-        "made",
-        "met",
-        "paid",
-        "put",
-        "read",
-        "said",
-        "seen",
-        "sent",
-        "set",
-        "shown",
-        "shot",
-        "sold",
-        "spent",
-        "spoken",
-        "sung",
-        "sunk",
-        "taken",
-        "taught",
-        "thought",
-        "told",
-        "torn",
-        "understood",
-        "won",
-        "worn",
-        "written",
-    ]
+    listed("""
+        born built begun bought brought broken chosen drawn driven found given grown held hidden kept known laid led
+        lost made met paid put read said seen sent set shown shot sold spent spoken sung sunk taken taught thought told
+        torn understood won worn written
+    """)
 )
 _BEFORE_VERBS = frozenset(
     ["i", "you", "we", "one", "to", "it", "they", "he", "she", "not", "ich", "wir", "man", "je", "on"]

@@ -115,9 +115,7 @@ class SpokenInPostgresql(Search):
     def _holding(self, numbers: Sequence[int]) -> set[int]:
         """Those that hold the words; each is looked at, whatever the database thinks how many do."""
         these = bindparam("numbers", numbers, ARRAY(BigInteger))
-        said = _words.c.words.op("@@", return_type=Boolean())(
-            cast(words.tsquery(words.terms(self.query.text or "")), TSQUERY)
-        )
+        said = _say(words.terms(self.query.text or ""))
         looked = select(_words.c.number, said.label("said")).where(_words.c.number == func.any(these))
         each = looked.cte("looked").prefix_with("MATERIALIZED")
         return set(self.connection.scalars(select(each.c.number).where(each.c.said)))
